@@ -1,0 +1,44 @@
+/*
+ * Files, whole: mapped read-only, read into memory with a limit, or written so that a
+ * reader sees the old content or the new, never half of it.
+ */
+#ifndef WS_BASE_FILE_H
+#define WS_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/* A read-only mapping. An empty file has size 0 and data NULL. */
+struct ws_map {
+    const uint8_t *data;
+    size_t size;
+};
+
+/* WS_E_IO, or WS_E_LIMIT above size_max (0: no limit). Directories, pipes and devices are
+ * refused. */
+int ws_map_open(struct ws_map *out, const char *path, uint64_t size_max,
+                struct ws_error *err);
+/* Maps the whole of an open regular file; the descriptor stays the caller's. */
+int ws_map_open_fd(struct ws_map *out, int fd, struct ws_error *err);
+void ws_map_close(struct ws_map *map);
+
+/* Appends the file to `buf`, within buf's limit; "-" reads standard input. */
+int ws_file_read(struct ws_buf *buf, const char *path, struct ws_error *err);
+
+/* Writes beside the target, syncs, renames over it. */
+int ws_file_write(const char *path, const void *bytes, size_t size, struct ws_error *err);
+
+/* Writes all of it to fd, whatever the signals. */
+int ws_file_write_fd(int fd, const void *bytes, size_t size, struct ws_error *err);
+
+/* mkdir -p. */
+int ws_dir_create(const char *path, struct ws_error *err);
+
+/* An unlinked temporary file under $TMPDIR or /tmp that lives as long as its descriptor,
+ * on a real file system where there is one. */
+int ws_file_temp(int *out_fd, struct ws_error *err);
+
+#endif

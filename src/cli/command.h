@@ -1,0 +1,28 @@
+/*
+ * Commands. `wattshed COMMAND ...` looks its command up in one table (main.c) and calls
+ * it with argv[0] = the command's name. A command prints results on stdout and
+ * diagnostics on stderr, answers -h itself, and returns an exit status: 0, 1 for a
+ * failure, 2 for wrong usage.
+ */
+#ifndef WS_CLI_COMMAND_H
+#define WS_CLI_COMMAND_H
+
+#include "base/error.h"
+
+struct ws_command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary; /* one line of `wattshed -h` */
+};
+
+enum { WS_EXIT_OK = 0, WS_EXIT_FAILURE = 1, WS_EXIT_USAGE = 2 };
+
+/* Prints "wattshed: LINE" on stderr; returns the exit status for err's code. */
+int ws_cli_fail(const struct ws_error *err);
+
+/* Prints "wattshed COMMAND: LINE (wattshed COMMAND -h explains)"; returns
+ * WS_EXIT_USAGE. */
+__attribute__((format(printf, 2, 3))) int ws_cli_usage_error(const char *command,
+                                                             const char *fmt, ...);
+
+#endif

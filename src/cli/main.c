@@ -1,0 +1,63 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+
+/* In the order of the work: look at a model first, serve it last. */
+static const struct ws_command commands[] = {
+    {NULL, NULL, NULL},
+};
+
+int ws_cli_fail(const struct ws_error *err)
+{
+    fprintf(stderr, "wattshed: %s\n", err->text);
+    return err->code == WS_E_USAGE ? WS_EXIT_USAGE : WS_EXIT_FAILURE;
+}
+
+int ws_cli_usage_error(const char *command, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fprintf(stderr, "wattshed %s: ", command);
+    vfprintf(stderr, fmt, args);
+    fprintf(stderr, " (wattshed %s -h explains)\n", command);
+    va_end(args);
+    return WS_EXIT_USAGE;
+}
+
+static void print_help(FILE *to)
+{
+    fputs(
+        "usage: wattshed COMMAND [ARG ...]\n\n"
+        "Energy-aware split inference: cut a neural network between an edge device and\n"
+        "a server, and set the hardware, so that each deadline is met with the least\n"
+        "energy.\n\n",
+        to);
+    for (const struct ws_command *c = commands; c->name != NULL; c++)
+        fprintf(to, "  %-10s %s\n", c->name, c->summary);
+    fputs("\nwattshed COMMAND -h explains a command.\n", to);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return WS_EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0) {
+        print_help(stdout);
+        return WS_EXIT_OK;
+    }
+    if (strcmp(name, "--version") == 0) {
+        puts("wattshed " WS_VERSION);
+        return WS_EXIT_OK;
+    }
+    for (const struct ws_command *c = commands; c->name != NULL; c++) {
+        if (strcmp(c->name, name) == 0)
+            return c->run(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "wattshed: no command \"%s\" (wattshed -h lists them)\n", name);
+    return WS_EXIT_USAGE;
+}

@@ -1,0 +1,123 @@
+#include "core/knob.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const part_names[] = {
+    [WS_PART_EDGE] = "edge",
+    [WS_PART_TRANSFER] = "transfer",
+    [WS_PART_CLOUD] = "cloud",
+    [WS_PART_SHARED] = "shared",
+};
+static const char *const kind_names[] = {
+    [WS_KIND_ORDERED] = "ordered",
+    [WS_KIND_NOMINAL] = "nominal",
+};
+
+const char *ws_part_name(enum ws_part part)
+{
+    return part_names[part];
+}
+
+const char *ws_kind_name(enum ws_kind kind)
+{
+    return kind_names[kind];
+}
+
+static void knob_fini(struct ws_knob *knob)
+{
+    for (size_t v = 0; v < knob->value_count; v++) {
+        free(knob->values[v].text);
+        free(knob->values[v].numbers);
+    }
+    free(knob->values);
+    free(knob->name);
+}
+
+void ws_space_fini(struct ws_space *space)
+{
+    for (size_t k = 0; k < space->knob_count; k++)
+        knob_fini(&space->knobs[k]);
+    for (size_t c = 0; c < space->constraint_count; c++) {
+        free(space->constraints[c].if_values);
+        free(space->constraints[c].then_values);
+    }
+    free(space->knobs);
+    free(space->constraints);
+    *space = (struct ws_space){0};
+}
+
+int ws_space_find(size_t *out, const struct ws_space *space, const char *knob,
+                  struct ws_error *err)
+{
+    for (size_t k = 0; k < space->knob_count; k++) {
+        if (strcmp(space->knobs[k].name, knob) == 0) {
+            *out = k;
+            return 0;
+        }
+    }
+    return ws_error_set(err, WS_E_NOT_FOUND, "no knob \"%s\"", knob);
+}
+
+int ws_knob_find(size_t *out, const struct ws_knob *knob, const char *value,
+                 struct ws_error *err)
+{
+    for (size_t v = 0; v < knob->value_count; v++) {
+        if (strcmp(knob->values[v].text, value) == 0) {
+            *out = v;
+            return 0;
+        }
+    }
+    return ws_error_set(err, WS_E_NOT_FOUND, "knob \"%s\" has no value \"%s\"",
+                        knob->name, value);
+}
+
+static int in_set(const uint64_t *set, size_t index)
+{
+    return (int)(set[index / 64] >> (index % 64) & 1u);
+}
+
+int ws_space_allows(const struct ws_space *space, const struct ws_setting *setting)
+{
+    for (size_t c = 0; c < space->constraint_count; c++) {
+        const struct ws_constraint *rule = &space->constraints[c];
+        if (in_set(rule->if_values, setting->value[rule->if_knob]) &&
+            !in_set(rule->then_values, setting->value[rule->then_knob]))
+            return 0;
+    }
+    return 1;
+}
+
+int ws_space_size(uint64_t *out, const struct ws_space *space, struct ws_error *err)
+{
+    const uint64_t size_max = (uint64_t)1 << 53;
+    uint64_t size = 1;
+    for (size_t k = 0; k < space->knob_count; k++) {
+        uint64_t count = space->knobs[k].value_count;
+        if (count != 0 && size > size_max / count)
+            return ws_error_set(err, WS_E_LIMIT, "the space has more than 2^53 settings");
+        size *= count;
+    }
+    *out = size;
+    return 0;
+}
+
+void ws_setting_from_index(struct ws_setting *out, const struct ws_space *space,
+                           uint64_t index)
+{
+    memset(out, 0, sizeof(*out));
+    for (size_t k = space->knob_count; k-- > 0;) {
+        uint64_t count = space->knobs[k].value_count;
+        out->value[k] = (uint16_t)(index % count);
+        index /= count;
+    }
+}
+
+uint64_t ws_setting_to_index(const struct ws_space *space,
+                             const struct ws_setting *setting)
+{
+    uint64_t index = 0;
+    for (size_t k = 0; k < space->knob_count; k++)
+        index = index * space->knobs[k].value_count + setting->value[k];
+    return index;
+}
