@@ -2,8 +2,8 @@
  * A plan: settings worth choosing from, with what each is expected to give. It keeps
  * every setting that is non-dominated in its parts, so that it still answers when the
  * link changes. An entry is a list of stages, each a machine, a segment and the knob
- * values that concern it; a plain split has two. Immutable once built; read from any
- * thread.
+ * values that concern it; a plain split has two, and entries that are staged alike share
+ * one list. The plan owns all it points to. Immutable once built; read from any thread.
  */
 #ifndef WS_CORE_PLAN_H
 #define WS_CORE_PLAN_H
@@ -13,27 +13,52 @@
 #include "core/outcome.h"
 
 struct ws_stage {
-    const char *machine; /* "edge", "cloud", or a node's name; owned by the plan */
-    const char *segment; /* "NAME~CUT~CODEC", or NULL where the testbed names none */
-    uint32_t knobs;      /* bit k: knob k of the space concerns this stage */
+    char *machine;  /* "edge", "cloud", or a node's name */
+    char *segment;  /* "NAME~CUT~CODEC", or NULL where the testbed names none */
+    uint32_t knobs; /* bit k: knob k of the space concerns this stage */
+};
+
+struct ws_stage_list {
+    struct ws_stage stages[WS_STAGES_MAX];
+    size_t count;
 };
 
 struct ws_plan_entry {
     struct ws_setting setting;
     struct ws_outcome outcome;
-    struct ws_stage stages[WS_STAGES_MAX];
-    uint8_t stage_count;
-    uint8_t on_front; /* on the Pareto front under the conditions of planning */
+    uint32_t stage_list;   /* index into the plan's stage_lists */
+    uint32_t sample_count; /* behind the outcome */
+    uint8_t on_front;      /* on the Pareto front under the conditions of planning */
 };
 
 struct ws_plan {
+    char *testbed; /* name of the testbed it was made for */
     struct ws_space space;
     struct ws_conditions conditions; /* of planning; the reference for transfer times */
+    struct ws_stage_list *stage_lists;
+    size_t stage_list_count;
     struct ws_plan_entry *entries;
     size_t entry_count;
     /* The objectives the front was taken in. */
     enum ws_measure objectives[WS_OBJECTIVES_MAX];
     size_t objective_count;
 };
+
+/* Frees what the plan holds, not the plan. */
+void ws_plan_fini(struct ws_plan *plan);
+
+/* What an outcome becomes under other conditions: where rate or delay of the link are
+ * known on both sides and the outcome knows its transfer time, that part is scaled by the
+ * ratio of the two links' times for its bytes (with bytes unknown, by the ratio of the
+ * rates), and the latency moves with it. Whatever is unknown stays as it is. A transfer
+ * of 0 ms stays 0. `idle_w` is what both sides draw while waiting and is added for the
+ * extra time (0: not counted). Allocates nothing. */
+void ws_outcome_relink(struct ws_outcome *outcome, const struct ws_conditions *reference,
+                       const struct ws_conditions *now, double idle_w);
+
+/* The default stages of a space: "edge" with its edge, transfer and shared knobs, "cloud"
+ * with its cloud, transfer and shared ones. */
+int ws_stage_list_default(struct ws_stage_list *out, const struct ws_space *space,
+                          struct ws_error *err);
 
 #endif

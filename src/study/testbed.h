@@ -1,0 +1,66 @@
+/*
+ * A testbed file (JSON): the space of knobs with its constraints, named baselines,
+ * objectives, and where its outcomes come from: a recorded `table` (CSV) or a `model`
+ * (JSON), both relative to the testbed's folder. Optional members say what a table
+ * cannot: `switch_ms` (a number, or an object of knob names and "default"), `link`
+ * ({"mbit_s","delay_ms"}: the link the table was recorded over) and `idle_w` ({"edge",
+ * "cloud"}: drawn while waiting). Unknown members are refused. Immutable once loaded;
+ * read from any thread.
+ */
+#ifndef WS_STUDY_TESTBED_H
+#define WS_STUDY_TESTBED_H
+
+#include "base/error.h"
+#include "base/json.h"
+#include "core/knob.h"
+#include "core/outcome.h"
+
+struct ws_baseline {
+    char *name;
+    struct ws_setting setting;
+};
+
+struct ws_testbed {
+    char *name;
+    char *source;          /* NULL where the file is silent */
+    char *energy_boundary; /* likewise */
+    char *table_path;      /* as this process can open it; NULL if there is none */
+    char *model_path;      /* likewise */
+    struct ws_space space;
+    enum ws_measure objectives[WS_OBJECTIVES_MAX];
+    size_t objective_count;
+    struct ws_baseline *baselines;
+    size_t baseline_count;
+    enum ws_truth truth; /* WS_RECORDED, or WS_MODELLED where the file says so */
+    /* A switch costs the largest of the costs of the knobs that change. */
+    double switch_ms[WS_KNOBS_MAX];
+    struct ws_conditions link; /* of recording; nothing known where the file is silent */
+    double edge_idle_w;        /* 0 where the file is silent */
+    double cloud_idle_w;
+};
+
+int ws_testbed_load(struct ws_testbed *out, const char *path, struct ws_error *err);
+/* `dir` is what the table's path is relative to. */
+int ws_testbed_parse(struct ws_testbed *out, const void *bytes, size_t size,
+                     const char *name, const char *dir, struct ws_error *err);
+void ws_testbed_fini(struct ws_testbed *testbed);
+
+/* NULL if there is none of that name. */
+const struct ws_baseline *ws_testbed_baseline(const struct ws_testbed *testbed,
+                                              const char *name);
+/* Milliseconds from one setting to another. */
+double ws_testbed_switch_ms(const struct ws_testbed *testbed,
+                            const struct ws_setting *from, const struct ws_setting *to);
+
+/* The two halves of a testbed that a plan file holds as well. `knobs` is an object of
+ * {part, kind, values}; `constraints` may be NULL. */
+int ws_space_from_json(struct ws_space *out, const struct ws_json *knobs,
+                       const struct ws_json *constraints, struct ws_error *err);
+/* The inverse: new references in *out_knobs and *out_constraints. */
+int ws_space_to_json(json_t **out_knobs, json_t **out_constraints,
+                     const struct ws_space *space, struct ws_error *err);
+/* A setting from {"knob": value, ...}; every knob must be there. */
+int ws_setting_from_json(struct ws_setting *out, const struct ws_space *space,
+                         const struct ws_json *object, struct ws_error *err);
+
+#endif
