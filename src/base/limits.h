@@ -23,6 +23,7 @@
 #define WS_CONSTRAINTS_MAX  256                 /* constraints of a testbed */
 #define WS_OBJECTIVES_MAX   4                   /* objectives of a search */
 #define WS_TABLE_ROWS_MAX   4000000             /* rows of a recorded table */
+#define WS_CSV_COLUMNS_MAX  4096                /* columns of a CSV file */
 #define WS_PLAN_ENTRIES_MAX 100000              /* entries of a plan */
 #define WS_STAGES_MAX       8                   /* stages of one plan entry */
 #define WS_WORKLOAD_MAX     4000000             /* requests of a workload */
