@@ -13,6 +13,7 @@
 #define WS_BUF_MAX_DEFAULT  (1u << 30)          /* bytes of a growable buffer */
 #define WS_TENSOR_RANK_MAX  16                  /* dimensions of a tensor */
 #define WS_TENSOR_BYTES_MAX ((uint64_t)1 << 36) /* bytes of one tensor */
+#define WS_SEQUENCE_MAX     65536u              /* items of one sequence */
 #define WS_NPY_HEADER_MAX   65536u              /* bytes of an .npy file's header */
 #define WS_MODEL_PROTO_MAX  ((uint64_t)1 << 31) /* bytes of one .onnx file */
 #define WS_GRAPH_NODES_MAX  200000              /* nodes of a graph, bodies included */

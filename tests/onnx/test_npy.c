@@ -108,7 +108,7 @@ static void test_load_refused(void **state)
         {"bad_type", WS_E_UNSUPPORTED},   {"bad_huge", WS_E_LIMIT},
         {"bad_widthless", WS_E_LIMIT},    {"bad_rank", WS_E_LIMIT},
         {"bad_length", WS_E_LIMIT},       {"bad_surrogate", WS_E_FORMAT},
-        {"bad_negative", WS_E_FORMAT},     {"bad_twice", WS_E_FORMAT},
+        {"bad_negative", WS_E_FORMAT},    {"bad_twice", WS_E_FORMAT},
         {"bad_short", WS_E_FORMAT},       {"bad_rest", WS_E_FORMAT},
         {"bad_open", WS_E_FORMAT},        {"bad_magic", WS_E_FORMAT},
         {"bad_empty", WS_E_FORMAT},       {"no_such_file", WS_E_IO},
