@@ -99,29 +99,121 @@ int ws_file_write_fd(int fd, const void *bytes, size_t size, struct ws_error *er
     return 0;
 }
 
+struct ws_writer {
+    int fd;
+    uint64_t size;
+    size_t held; /* bytes of buffer in use */
+    char *path;
+    char *temp;
+    char buffer[65536];
+};
+
+int ws_writer_open(struct ws_writer **out, const char *path, struct ws_error *err)
+{
+    struct ws_writer *writer = calloc(1, sizeof(*writer));
+    if (writer == NULL)
+        return ws_error_nomem(err);
+    int rc = 0;
+    writer->fd = -1;
+    writer->path = strdup(path);
+    if (writer->path == NULL || asprintf(&writer->temp, "%s.XXXXXX", path) < 0) {
+        writer->temp = NULL; /* asprintf leaves it undefined */
+        rc = ws_error_nomem(err);
+        goto out;
+    }
+    writer->fd = mkostemp(writer->temp, O_CLOEXEC);
+    if (writer->fd < 0) {
+        rc = ws_error_set_errno(err, WS_E_IO, errno, "create %s", writer->temp);
+        goto out;
+    }
+    *out = writer;
+    writer = NULL;
+out:
+    ws_writer_abort(writer);
+    return rc;
+}
+
+static int writer_flush(struct ws_writer *writer, struct ws_error *err)
+{
+    int rc = ws_file_write_fd(writer->fd, writer->buffer, writer->held, err);
+    writer->held = 0;
+    if (rc != 0)
+        ws_error_context(err, "write %s", writer->path);
+    return rc;
+}
+
+int ws_writer_add(struct ws_writer *writer, const void *bytes, size_t size,
+                  struct ws_error *err)
+{
+    int rc = 0;
+    writer->size += size;
+    if (size > sizeof(writer->buffer) - writer->held)
+        rc = writer_flush(writer, err);
+    if (rc != 0)
+        return rc;
+    if (size > sizeof(writer->buffer)) {
+        rc = ws_file_write_fd(writer->fd, bytes, size, err);
+        return rc == 0 ? 0 : ws_error_context(err, "write %s", writer->path);
+    }
+    if (size > 0)
+        memcpy(writer->buffer + writer->held, bytes, size);
+    writer->held += size;
+    return 0;
+}
+
+uint64_t ws_writer_size(const struct ws_writer *writer)
+{
+    return writer->size;
+}
+
+int ws_writer_commit(struct ws_writer *writer, struct ws_error *err)
+{
+    int rc = writer_flush(writer, err);
+    if (rc != 0)
+        goto out;
+    if (fchmod(writer->fd, 0644) != 0)
+        rc = ws_error_set_errno(err, WS_E_IO, errno, "set mode of %s", writer->path);
+    else if (fsync(writer->fd) != 0)
+        rc = ws_error_set_errno(err, WS_E_IO, errno, "sync %s", writer->path);
+    if (close(writer->fd) != 0 && rc == 0)
+        rc = ws_error_set_errno(err, WS_E_IO, errno, "close %s", writer->path);
+    writer->fd = -1;
+    if (rc == 0 && rename(writer->temp, writer->path) != 0)
+        rc = ws_error_set_errno(err, WS_E_IO, errno, "rename to %s", writer->path);
+    if (rc == 0) {
+        free(writer->temp);
+        writer->temp = NULL;
+    }
+out:
+    ws_writer_abort(writer);
+    return rc;
+}
+
+void ws_writer_abort(struct ws_writer *writer)
+{
+    if (writer == NULL)
+        return;
+    if (writer->fd >= 0)
+        close(writer->fd);
+    if (writer->temp != NULL)
+        unlink(writer->temp);
+    free(writer->temp);
+    free(writer->path);
+    free(writer);
+}
+
 int ws_file_write(const char *path, const void *bytes, size_t size, struct ws_error *err)
 {
-    char temp[4096];
-    int length = snprintf(temp, sizeof(temp), "%s.XXXXXX", path);
-    if (length < 0 || (size_t)length >= sizeof(temp))
-        return ws_error_set(err, WS_E_LIMIT, "%s: path too long", path);
-    int fd = mkostemp(temp, O_CLOEXEC);
-    if (fd < 0)
-        return ws_error_set_errno(err, WS_E_IO, errno, "create %s", temp);
-    int rc = ws_file_write_fd(fd, bytes, size, err);
-    if (rc == 0 && fchmod(fd, 0644) != 0)
-        rc = ws_error_set_errno(err, WS_E_IO, errno, "set mode");
-    if (rc == 0 && fsync(fd) != 0)
-        rc = ws_error_set_errno(err, WS_E_IO, errno, "sync");
-    if (close(fd) != 0 && rc == 0)
-        rc = ws_error_set_errno(err, WS_E_IO, errno, "close");
-    if (rc == 0 && rename(temp, path) != 0)
-        rc = ws_error_set_errno(err, WS_E_IO, errno, "rename");
+    struct ws_writer *writer = NULL;
+    int rc = ws_writer_open(&writer, path, err);
+    if (rc != 0)
+        return rc;
+    rc = ws_writer_add(writer, bytes, size, err);
     if (rc != 0) {
-        ws_error_context(err, "write %s", path);
-        unlink(temp);
+        ws_writer_abort(writer);
+        return rc;
     }
-    return rc;
+    return ws_writer_commit(writer, err);
 }
 
 int ws_dir_create(const char *path, struct ws_error *err)

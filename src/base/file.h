@@ -28,7 +28,21 @@ void ws_map_close(struct ws_map *map);
 /* Appends the file to `buf`, within buf's limit; "-" reads standard input. */
 int ws_file_read(struct ws_buf *buf, const char *path, struct ws_error *err);
 
-/* Writes beside the target, syncs, renames over it. */
+/*
+ * A file written piece by piece, with a buffer between: beside the target until
+ * ws_writer_commit syncs it and renames it over the target. Abort, which takes NULL,
+ * leaves the target as it was; so does a failed commit. Both end the writer.
+ */
+struct ws_writer;
+int ws_writer_open(struct ws_writer **out, const char *path, struct ws_error *err);
+int ws_writer_add(struct ws_writer *writer, const void *bytes, size_t size,
+                  struct ws_error *err);
+/* Bytes added so far. */
+uint64_t ws_writer_size(const struct ws_writer *writer);
+int ws_writer_commit(struct ws_writer *writer, struct ws_error *err);
+void ws_writer_abort(struct ws_writer *writer);
+
+/* The same for bytes that are all there. */
 int ws_file_write(const char *path, const void *bytes, size_t size, struct ws_error *err);
 
 /* Writes all of it to fd, whatever the signals. */
