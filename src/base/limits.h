@@ -33,5 +33,6 @@
 #define WS_PLAN_ENTRIES_MAX 100000              /* entries of a plan */
 #define WS_STAGES_MAX       8                   /* stages of one plan entry */
 #define WS_WORKLOAD_MAX     4000000             /* requests of a workload */
+#define WS_TRACE_ROWS_MAX   1000000             /* rows of a trace of conditions */
 
 #endif

@@ -35,6 +35,7 @@ struct ws_plan {
     char *testbed; /* name of the testbed it was made for */
     struct ws_space space;
     struct ws_conditions conditions; /* of planning; the reference for transfer times */
+    double edge_idle_w;              /* as the testbed has it; 0: not counted */
     struct ws_stage_list *stage_lists;
     size_t stage_list_count;
     struct ws_plan_entry *entries;
@@ -47,14 +48,15 @@ struct ws_plan {
 /* Frees what the plan holds, not the plan. */
 void ws_plan_fini(struct ws_plan *plan);
 
-/* What an outcome becomes under other conditions: where rate or delay of the link are
- * known on both sides and the outcome knows its transfer time, that part is scaled by the
- * ratio of the two links' times for its bytes (with bytes unknown, by the ratio of the
- * rates), and the latency moves with it. Whatever is unknown stays as it is. A transfer
- * of 0 ms stays 0. `idle_w` is what both sides draw while waiting and is added for the
- * extra time (0: not counted). Allocates nothing. */
+/* What an outcome becomes under other conditions: where the rate of the link is known in
+ * the reference and the outcome knows its transfer time, that part is scaled by the ratio
+ * of the two links' times for its bytes (bytes unknown: of the two rates), and the
+ * latency moves with it. Whatever is unknown stays as it is. A transfer of 0 ms stays 0;
+ * any other becomes infinite on a link of 0 Mbit/s. `edge_idle_w` is what the edge draws
+ * while it waits, and is counted for the time added or saved (0: not counted). Allocates
+ * nothing. */
 void ws_outcome_relink(struct ws_outcome *outcome, const struct ws_conditions *reference,
-                       const struct ws_conditions *now, double idle_w);
+                       const struct ws_conditions *now, double edge_idle_w);
 
 /* The default stages of a space: "edge" with its edge, transfer and shared knobs, "cloud"
  * with its cloud, transfer and shared ones. */

@@ -3,9 +3,10 @@
  * objectives, and where its outcomes come from: a recorded `table` (CSV) or a `model`
  * (JSON), both relative to the testbed's folder. Optional members say what a table
  * cannot: `switch_ms` (a number, or an object of knob names and "default"), `link`
- * ({"mbit_s","delay_ms"}: the link the table was recorded over) and `idle_w` ({"edge",
- * "cloud"}: drawn while waiting). Unknown members are refused. Immutable once loaded;
- * read from any thread.
+ * ({"mbit_s", "delay_ms"}: the link the table was recorded over), `edge_idle_w` (what the
+ * edge draws while it waits) and `truth` ("recorded", or "modelled" where nobody
+ * measured). Members it does not know are passed over with a log line. Immutable once
+ * loaded; read from any thread.
  */
 #ifndef WS_STUDY_TESTBED_H
 #define WS_STUDY_TESTBED_H
@@ -36,7 +37,6 @@ struct ws_testbed {
     double switch_ms[WS_KNOBS_MAX];
     struct ws_conditions link; /* of recording; nothing known where the file is silent */
     double edge_idle_w;        /* 0 where the file is silent */
-    double cloud_idle_w;
 };
 
 int ws_testbed_load(struct ws_testbed *out, const char *path, struct ws_error *err);
@@ -59,6 +59,8 @@ int ws_space_from_json(struct ws_space *out, const struct ws_json *knobs,
 /* The inverse: new references in *out_knobs and *out_constraints. */
 int ws_space_to_json(json_t **out_knobs, json_t **out_constraints,
                      const struct ws_space *space, struct ws_error *err);
+/* A new reference: a number, a word, or an array of numbers; NULL without memory. */
+json_t *ws_value_to_json(const struct ws_knob_value *value);
 /* A setting from {"knob": value, ...}; every knob must be there. */
 int ws_setting_from_json(struct ws_setting *out, const struct ws_space *space,
                          const struct ws_json *object, struct ws_error *err);

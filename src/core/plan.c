@@ -1,0 +1,100 @@
+#include "core/plan.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void stage_list_fini(struct ws_stage_list *list)
+{
+    for (size_t s = 0; s < list->count; s++) {
+        free(list->stages[s].machine);
+        free(list->stages[s].segment);
+    }
+    *list = (struct ws_stage_list){0};
+}
+
+void ws_plan_fini(struct ws_plan *plan)
+{
+    for (size_t i = 0; i < plan->stage_list_count; i++)
+        stage_list_fini(&plan->stage_lists[i]);
+    free(plan->stage_lists);
+    free(plan->entries);
+    free(plan->testbed);
+    ws_space_fini(&plan->space);
+    *plan = (struct ws_plan){0};
+}
+
+/* Milliseconds that `bytes` take over a link; infinite where the rate is 0. */
+static double link_ms(double mbit_s, double delay_ms, double bytes)
+{
+    return delay_ms + bytes * 8 / (mbit_s * 1000);
+}
+
+/* How much longer a transfer takes now than under the reference; 1 where not known. */
+static double transfer_ratio(const struct ws_outcome *outcome,
+                             const struct ws_conditions *reference,
+                             const struct ws_conditions *now)
+{
+    double rate_then = 0;
+    double rate_now = 0;
+    double delay_then = 0;
+    double delay_now = 0;
+    if (ws_conditions_get(&rate_then, reference, WS_LINK_MBIT_S) != 0 || rate_then <= 0)
+        return 1;
+    if (ws_conditions_get(&rate_now, now, WS_LINK_MBIT_S) != 0)
+        rate_now = rate_then;
+    if (ws_conditions_get(&delay_then, reference, WS_LINK_DELAY_MS) != 0)
+        delay_then = 0;
+    if (ws_conditions_get(&delay_now, now, WS_LINK_DELAY_MS) != 0)
+        delay_now = delay_then;
+    double bytes = 0;
+    if (ws_outcome_get(&bytes, outcome, WS_TENSOR_BYTES) != 0 || bytes <= 0)
+        return rate_then / rate_now;
+    return link_ms(rate_now, delay_now, bytes) / link_ms(rate_then, delay_then, bytes);
+}
+
+void ws_outcome_relink(struct ws_outcome *outcome, const struct ws_conditions *reference,
+                       const struct ws_conditions *now, double edge_idle_w)
+{
+    double transfer_ms = 0;
+    if (now == NULL || ws_outcome_get(&transfer_ms, outcome, WS_TRANSFER_MS) != 0 ||
+        transfer_ms <= 0)
+        return;
+    double ratio = transfer_ratio(outcome, reference, now);
+    double extra_ms = transfer_ms * (ratio - 1);
+    outcome->value[WS_TRANSFER_MS] = transfer_ms + extra_ms;
+    if (ws_outcome_knows(outcome, WS_LATENCY_MS))
+        outcome->value[WS_LATENCY_MS] += extra_ms;
+    if (edge_idle_w <= 0 || !isfinite(extra_ms))
+        return;
+    double extra_j = edge_idle_w * extra_ms / 1000;
+    if (ws_outcome_knows(outcome, WS_EDGE_ENERGY_J))
+        outcome->value[WS_EDGE_ENERGY_J] += extra_j;
+    if (ws_outcome_knows(outcome, WS_ENERGY_J))
+        outcome->value[WS_ENERGY_J] += extra_j;
+}
+
+int ws_stage_list_default(struct ws_stage_list *out, const struct ws_space *space,
+                          struct ws_error *err)
+{
+    static const struct {
+        const char *machine;
+        enum ws_part own;
+    } sides[] = {{"edge", WS_PART_EDGE}, {"cloud", WS_PART_CLOUD}};
+    struct ws_stage_list list = {.count = 2};
+    for (size_t s = 0; s < list.count; s++) {
+        list.stages[s].machine = strdup(sides[s].machine);
+        if (list.stages[s].machine == NULL) {
+            stage_list_fini(&list);
+            return ws_error_nomem(err);
+        }
+        for (size_t k = 0; k < space->knob_count; k++) {
+            enum ws_part part = space->knobs[k].part;
+            if (part == sides[s].own || part == WS_PART_TRANSFER ||
+                part == WS_PART_SHARED)
+                list.stages[s].knobs |= 1u << k;
+        }
+    }
+    *out = list;
+    return 0;
+}
