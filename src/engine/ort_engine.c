@@ -1,0 +1,329 @@
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/ort.h"
+
+const OrtApi *ws_ort;
+
+/* Weights below this stay inside the optimised model: shape inference wants to see small
+ * constants, and they cost nothing. */
+#define EXTERNAL_BYTES_MIN "1024"
+
+static const char *const level_names[] = {
+    [WS_LEVEL_NONE] = "none",
+    [WS_LEVEL_BASIC] = "basic",
+    [WS_LEVEL_EXTENDED] = "extended",
+    [WS_LEVEL_ALL] = "all",
+};
+
+static const GraphOptimizationLevel ort_levels[] = {
+    [WS_LEVEL_NONE] = ORT_DISABLE_ALL,
+    [WS_LEVEL_BASIC] = ORT_ENABLE_BASIC,
+    [WS_LEVEL_EXTENDED] = ORT_ENABLE_EXTENDED,
+    [WS_LEVEL_ALL] = ORT_ENABLE_ALL,
+};
+
+const char *ws_level_name(enum ws_level level)
+{
+    return level_names[level];
+}
+
+int ws_ort_check(OrtStatus *status, int code, const char *what, struct ws_error *err)
+{
+    if (status == NULL)
+        return 0;
+    ws_error_set(err, code, "%s: %s", what, ws_ort->GetErrorMessage(status));
+    ws_ort->ReleaseStatus(status);
+    return code;
+}
+
+static void pass_on_log(void *param, OrtLoggingLevel severity, const char *category,
+                        const char *logid, const char *location, const char *message)
+{
+    (void)param;
+    (void)category;
+    (void)logid;
+    (void)location;
+    enum ws_log_level level = WS_LOG_DEBUG;
+    if (severity >= ORT_LOGGING_LEVEL_ERROR)
+        level = WS_LOG_INFO; /* our own error line follows wherever it matters */
+    ws_log(level, "runtime: %s", message);
+}
+
+static int usable_cores(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+/* Keeps the provider and its options for every session to come. */
+static int copy_provider(struct ws_engine *engine,
+                         const struct ws_engine_options *options, struct ws_error *err)
+{
+    if (options->provider == NULL || strcmp(options->provider, "CPU") == 0)
+        return 0;
+    engine->provider = strdup(options->provider);
+    size_t count = 0;
+    const char *const *pairs = options->provider_options;
+    while (pairs != NULL && pairs[count] != NULL)
+        count++;
+    if (count % 2 != 0)
+        return ws_error_set(err, WS_E_USAGE, "provider option \"%s\" has no value",
+                            pairs[count - 1]);
+    engine->provider_options = calloc(count + 1, sizeof(char *));
+    if (engine->provider == NULL || engine->provider_options == NULL)
+        return ws_error_nomem(err);
+    for (size_t i = 0; i < count; i++) {
+        engine->provider_options[i] = strdup(pairs[i]);
+        if (engine->provider_options[i] == NULL)
+            return ws_error_nomem(err);
+    }
+    engine->provider_option_count = count / 2;
+    return 0;
+}
+
+/* One pool of threads for all sessions: sixteen segments with a pool each would fight
+ * over the cores, and spinning threads of the head would slow the tail. */
+static int create_env(struct ws_engine *engine, struct ws_error *err)
+{
+    OrtThreadingOptions *threading = NULL;
+    OrtArenaCfg *arena = NULL;
+    /* Extend by what is asked for (1), not to the next power of two. */
+    const char *keys[] = {"arena_extend_strategy", "initial_chunk_size_bytes"};
+    const size_t values[] = {1, 1 << 20};
+    int rc = ws_ort_check(ws_ort->CreateThreadingOptions(&threading), WS_E_RUNTIME,
+                          "start the runtime", err);
+    if (rc != 0)
+        return rc;
+    OrtStatus *status = ws_ort->SetGlobalIntraOpNumThreads(threading, engine->threads);
+    if (status == NULL)
+        status = ws_ort->SetGlobalInterOpNumThreads(threading, 1);
+    if (status == NULL)
+        status = ws_ort->SetGlobalSpinControl(threading, engine->spinning);
+    if (status == NULL)
+        status = ws_ort->CreateEnvWithCustomLoggerAndGlobalThreadPools(
+            pass_on_log, NULL, ORT_LOGGING_LEVEL_WARNING, "wattshed", threading,
+            &engine->env);
+    if (status == NULL)
+        status = ws_ort->DisableTelemetryEvents(engine->env);
+    if (status == NULL)
+        status = ws_ort->CreateArenaCfgV2(keys, values, 2, &arena);
+    if (status == NULL)
+        status = ws_ort->CreateMemoryInfo("Cpu", OrtArenaAllocator, 0, OrtMemTypeDefault,
+                                          &engine->cpu);
+    if (status == NULL)
+        status = ws_ort->CreateAndRegisterAllocator(engine->env, engine->cpu, arena);
+    rc = ws_ort_check(status, WS_E_RUNTIME, "start the runtime", err);
+    if (arena != NULL)
+        ws_ort->ReleaseArenaCfg(arena);
+    ws_ort->ReleaseThreadingOptions(threading);
+    return rc;
+}
+
+int ws_engine_create(struct ws_engine **out, const struct ws_engine_options *options,
+                     struct ws_error *err)
+{
+    const OrtApiBase *base = OrtGetApiBase();
+    ws_ort = base->GetApi(WS_ORT_API_VERSION);
+    if (ws_ort == NULL)
+        return ws_error_set(err, WS_E_UNSUPPORTED,
+                            "ONNX Runtime %s is too old: version 1.%d is needed",
+                            base->GetVersionString(), WS_ORT_API_VERSION);
+    struct ws_engine *engine = calloc(1, sizeof(*engine));
+    if (engine == NULL)
+        return ws_error_nomem(err);
+    engine->threads = options->threads > 0 ? options->threads : usable_cores();
+    engine->spinning = options->spinning;
+    (void)snprintf(engine->version, sizeof(engine->version), "ONNX Runtime %s",
+                   base->GetVersionString());
+    int rc = copy_provider(engine, options, err);
+    if (rc == 0)
+        rc = create_env(engine, err);
+    if (rc == 0 && engine->provider != NULL) {
+        /* Fail now, with the provider's name, and not at the first request. */
+        OrtSessionOptions *probe = NULL;
+        rc = ws_ort_session_options(&probe, engine, WS_LEVEL_NONE, 0, err);
+        if (rc == 0)
+            ws_ort->ReleaseSessionOptions(probe);
+    }
+    if (rc != 0) {
+        ws_engine_destroy(engine);
+        return rc;
+    }
+    *out = engine;
+    return 0;
+}
+
+void ws_engine_destroy(struct ws_engine *engine)
+{
+    if (engine == NULL)
+        return;
+    if (engine->cpu != NULL)
+        ws_ort->ReleaseMemoryInfo(engine->cpu);
+    if (engine->env != NULL)
+        ws_ort->ReleaseEnv(engine->env);
+    for (size_t i = 0;
+         engine->provider_options != NULL && engine->provider_options[i] != NULL; i++)
+        free(engine->provider_options[i]);
+    free(engine->provider_options);
+    free(engine->provider);
+    free(engine);
+}
+
+const char *ws_engine_version(const struct ws_engine *engine)
+{
+    return engine->version;
+}
+
+int ws_engine_providers(char ***out, size_t *count, const struct ws_engine *engine,
+                        struct ws_error *err)
+{
+    static const char suffix[] = "ExecutionProvider";
+    (void)engine;
+    char **names = NULL;
+    int name_count = 0;
+    int rc = ws_ort_check(ws_ort->GetAvailableProviders(&names, &name_count),
+                          WS_E_RUNTIME, "list the runtime's providers", err);
+    if (rc != 0)
+        return rc;
+    size_t size = (size_t)name_count * sizeof(char *);
+    for (int i = 0; i < name_count; i++)
+        size += strlen(names[i]) + 1;
+    char **block = malloc(size + 1);
+    if (block != NULL) {
+        char *text = (char *)(block + name_count);
+        for (int i = 0; i < name_count; i++) {
+            block[i] = text;
+            char *tail = strstr(names[i], suffix);
+            size_t length = tail != NULL ? (size_t)(tail - names[i]) : strlen(names[i]);
+            memcpy(text, names[i], length);
+            text[length] = '\0';
+            text += length + 1;
+        }
+        *out = block;
+        *count = (size_t)name_count;
+    }
+    OrtStatus *status = ws_ort->ReleaseAvailableProviders(names, name_count);
+    if (status != NULL)
+        ws_ort->ReleaseStatus(status);
+    return block == NULL ? ws_error_nomem(err) : 0;
+}
+
+static OrtStatus *add_provider(OrtSessionOptions *options, const struct ws_engine *engine)
+{
+    size_t count = engine->provider_option_count;
+    const char *keys[32], *values[32];
+    if (count > sizeof(keys) / sizeof(keys[0]))
+        count = sizeof(keys) / sizeof(keys[0]);
+    for (size_t i = 0; i < count; i++) {
+        keys[i] = engine->provider_options[2 * i];
+        values[i] = engine->provider_options[2 * i + 1];
+    }
+    if (strcmp(engine->provider, "CUDA") != 0)
+        return ws_ort->SessionOptionsAppendExecutionProvider(options, engine->provider,
+                                                             keys, values, count);
+    OrtCUDAProviderOptionsV2 *cuda = NULL;
+    OrtStatus *status = ws_ort->CreateCUDAProviderOptions(&cuda);
+    if (status == NULL && count > 0)
+        status = ws_ort->UpdateCUDAProviderOptions(cuda, keys, values, count);
+    if (status == NULL)
+        status = ws_ort->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda);
+    if (cuda != NULL)
+        ws_ort->ReleaseCUDAProviderOptions(cuda);
+    return status;
+}
+
+int ws_ort_session_options(OrtSessionOptions **out, const struct ws_engine *engine,
+                           enum ws_level level, int keep_layout, struct ws_error *err)
+{
+    OrtSessionOptions *options = NULL;
+    OrtStatus *status = ws_ort->CreateSessionOptions(&options);
+    if (status == NULL)
+        status = ws_ort->DisablePerSessionThreads(options);
+    if (status == NULL)
+        status = ws_ort->SetSessionGraphOptimizationLevel(options, ort_levels[level]);
+    if (status == NULL)
+        status =
+            ws_ort->AddSessionConfigEntry(options, "session.use_env_allocators", "1");
+    if (status == NULL && keep_layout)
+        status = ws_ort->AddSessionConfigEntry(
+            options, "optimization.disable_specified_optimizers", "NhwcTransformer");
+    if (status == NULL && keep_layout)
+        status = ws_ort->AddSessionConfigEntry(options, "session.qdqisint8allowed", "1");
+    int rc = ws_ort_check(status, WS_E_RUNTIME, "set session options", err);
+    if (rc == 0 && engine->provider != NULL) {
+        rc = ws_ort_check(add_provider(options, engine), WS_E_UNSUPPORTED,
+                          engine->provider, err);
+        if (rc != 0)
+            ws_error_context(err, "execution provider");
+    }
+    if (rc != 0 && options != NULL) {
+        ws_ort->ReleaseSessionOptions(options);
+        options = NULL;
+    }
+    if (rc == 0)
+        *out = options;
+    return rc;
+}
+
+int ws_engine_optimise(struct ws_engine *engine, const char *model_path,
+                       enum ws_level level, int keep_layout, const char *dir,
+                       struct ws_error *err)
+{
+    char path[4096];
+    int length = snprintf(path, sizeof(path), "%s/model.onnx", dir);
+    if (length < 0 || (size_t)length >= sizeof(path))
+        return ws_error_set(err, WS_E_LIMIT, "%s: path too long", dir);
+    OrtSessionOptions *options = NULL;
+    OrtSession *session = NULL;
+    int rc = ws_ort_session_options(&options, engine, level, keep_layout, err);
+    if (rc != 0)
+        return rc;
+    OrtStatus *status = ws_ort->SetOptimizedModelFilePath(options, path);
+    /* This session never runs: packing its weights would double the work and memory. */
+    if (status == NULL)
+        status =
+            ws_ort->AddSessionConfigEntry(options, "session.disable_prepacking", "1");
+    if (status == NULL)
+        status = ws_ort->AddSessionConfigEntry(
+            options, "session.optimized_model_external_initializers_file_name",
+            "weights.bin");
+    if (status == NULL)
+        status = ws_ort->AddSessionConfigEntry(
+            options, "session.optimized_model_external_initializers_min_size_in_bytes",
+            EXTERNAL_BYTES_MIN);
+    if (status == NULL)
+        status = ws_ort->CreateSession(engine->env, model_path, options, &session);
+    rc = ws_ort_check(status, WS_E_RUNTIME, model_path, err);
+    if (session != NULL)
+        ws_ort->ReleaseSession(session);
+    ws_ort->ReleaseSessionOptions(options);
+    return rc;
+}
+
+int ws_pack_create(struct ws_pack **out, struct ws_engine *engine, struct ws_error *err)
+{
+    (void)engine;
+    struct ws_pack *pack = calloc(1, sizeof(*pack));
+    if (pack == NULL)
+        return ws_error_nomem(err);
+    int rc = ws_ort_check(ws_ort->CreatePrepackedWeightsContainer(&pack->container),
+                          WS_E_RUNTIME, "share packed weights", err);
+    if (rc != 0) {
+        free(pack);
+        return rc;
+    }
+    *out = pack;
+    return 0;
+}
+
+void ws_pack_destroy(struct ws_pack *pack)
+{
+    if (pack == NULL)
+        return;
+    ws_ort->ReleasePrepackedWeightsContainer(pack->container);
+    free(pack);
+}
