@@ -84,6 +84,12 @@ struct ws_session_source {
     const struct ws_weight_view *weights; /* their data must outlive the session */
     size_t weight_count;
     struct ws_pack *pack; /* (optional) must outlive the session */
+    /* (optional) Free dimensions of the model that get a fixed size. */
+    const char *const *dim_names;
+    const int64_t *dim_sizes;
+    size_t dim_count;
+    /* The session is only asked for its types, never run. */
+    int types_only;
 };
 
 /* Type of a graph input or output. */

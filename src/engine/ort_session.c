@@ -154,6 +154,19 @@ static int share_weights(struct ws_session *session, OrtSessionOptions *options,
     return 0;
 }
 
+static OrtStatus *apply_source_options(OrtSessionOptions *options,
+                                       const struct ws_session_source *source)
+{
+    OrtStatus *status = NULL;
+    for (size_t i = 0; status == NULL && i < source->dim_count; i++)
+        status = ws_ort->AddFreeDimensionOverrideByName(options, source->dim_names[i],
+                                                        source->dim_sizes[i]);
+    if (status == NULL && source->types_only)
+        status =
+            ws_ort->AddSessionConfigEntry(options, "session.disable_prepacking", "1");
+    return status;
+}
+
 static OrtStatus *open_session(OrtSession **out, const struct ws_engine *engine,
                                OrtSessionOptions *options,
                                const struct ws_session_source *source)
@@ -189,6 +202,9 @@ int ws_session_create(struct ws_session **out, struct ws_engine *engine,
         ws_ort_session_options(&options, engine, source->level, source->keep_layout, err);
     if (rc == 0)
         rc = share_weights(session, options, engine, source, err);
+    if (rc == 0)
+        rc = ws_ort_check(apply_source_options(options, source), WS_E_RUNTIME,
+                          "set session options", err);
     if (rc == 0)
         rc = ws_ort_check(open_session(&session->session, engine, options, source),
                           WS_E_RUNTIME, "load", err);

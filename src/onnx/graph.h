@@ -68,7 +68,6 @@ struct ws_graph {
     size_t output_count;
     struct ws_names by_name;      /* name -> value */
     size_t *edges;                /* storage behind every list of the arrays above */
-    struct ws_model *shape_model; /* keeps what a shape source said alive; or NULL */
 };
 
 /* A free dimension fixed by the user, e.g. batch=1. */
@@ -77,13 +76,15 @@ struct ws_dim {
     int64_t size;
 };
 
-/*
- * Writes to `out_path` a copy of the model at `model_path` in which value_info describes
- * every tensor it can, with the dims fixed. Weights in the copy do not matter.
- */
-typedef int (*ws_shape_source)(void *user, const char *model_path, const char *out_path,
-                               const struct ws_dim *dims, size_t dim_count,
-                               struct ws_error *err);
+/* Takes one tensor's type; dims NULL: the shape is not known, -1: a dimension is not. */
+typedef void (*ws_shape_sink)(void *user, const char *name, enum ws_dtype dtype,
+                              const int64_t *dims, size_t rank);
+
+/* Calls `sink` for every tensor of the model at `model_path` that it knows the type of,
+ * with the dims fixed; names it does not know are no error. */
+typedef int (*ws_shape_source)(void *user, const char *model_path, ws_shape_sink sink,
+                               void *sink_user, const struct ws_dim *dims,
+                               size_t dim_count, struct ws_error *err);
 
 /* WS_E_FORMAT, naming the tensor or node, for cycles, duplicates, dangling inputs. */
 int ws_graph_create(struct ws_graph **out, struct ws_model *model, struct ws_error *err);
