@@ -34,5 +34,6 @@
 #define WS_STAGES_MAX       8                   /* stages of one plan entry */
 #define WS_WORKLOAD_MAX     4000000             /* requests of a workload */
 #define WS_TRACE_ROWS_MAX   1000000             /* rows of a trace of conditions */
+#define WS_AGENT_QUEUE_MAX  4096                /* requests that wait in an agent */
 
 #endif

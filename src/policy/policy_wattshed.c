@@ -1,0 +1,186 @@
+/*
+ * The project's own policy: the cheapest setting that meets the deadline with a
+ * probability that was asked for, given machines, link, queue and the cost of switching
+ * as they are now. The time held against the deadline is the foreseen one times the
+ * ratio that samples of the setting stayed below with that probability: its own samples'
+ * where there are enough, those of all trials pooled where not. Nothing qualifies: the
+ * fastest, as DynaSplit does. Guard off: DynaSplit's walk, identical.
+ *
+ * Ratios learnt offline can be off when the machines are not what they were. How often
+ * outcomes kept below their foreseen quantile is fed back as adaptive conformal inference
+ * does (Gibbs and Candes, 2021): each excess raises a common factor by a step, each
+ * outcome below lowers it, in the proportion that balances at the asked-for probability.
+ * The factor acts only beyond a band that a stationary world does not leave in thousands
+ * of requests, so that noise alone changes no decision.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "policy/plan_index.h"
+#include "policy/policies.h"
+#include "policy/policy_dynasplit.h"
+
+static const double feedback_step = 0.01; /* of the common factor's logarithm */
+static const double feedback_band = 0.10; /* within which it counts as noise */
+static const double feedback_max = 1.5;
+
+struct wattshed {
+    struct ws_policy base;
+    struct ws_walk *walk; /* guard off */
+    struct ws_index *index;
+    double *margin; /* [entry_count] */
+    double guard;
+    const double *switch_ms; /* [knob_count] or NULL; the caller's */
+    double feedback;         /* logarithm of the common factor, before the band */
+};
+
+static void wattshed_destroy(struct ws_policy *policy)
+{
+    struct wattshed *self = (struct wattshed *)policy;
+    ws_walk_destroy(self->walk);
+    ws_index_destroy(self->index);
+    free(self->margin);
+    free(self);
+}
+
+static int create_index(struct wattshed *self, const struct ws_plan *plan,
+                        const struct ws_policy_options *options, struct ws_error *err)
+{
+    self->margin = calloc(plan->entry_count + 1, sizeof(*self->margin));
+    if (self->margin == NULL)
+        return ws_error_nomem(err);
+    double pooled = ws_spread_quantile(&options->pooled, options->guard);
+    for (size_t i = 0; i < plan->entry_count; i++) {
+        self->margin[i] = pooled;
+        if (options->own != NULL && options->own[i].count > 0)
+            self->margin[i] = ws_spread_quantile(&options->own[i], options->guard);
+    }
+    struct ws_index_options index = {self->margin, options->switch_ms, options->idle_w};
+    return ws_index_create(&self->index, plan, &index, err);
+}
+
+static int wattshed_create(struct ws_policy **out, const struct ws_plan *plan,
+                           const struct ws_policy_options *options, struct ws_error *err)
+{
+    if (!(options->guard >= 0 && options->guard < 1))
+        return ws_error_set(err, WS_E_USAGE,
+                            "guard %g: expected a probability below 1, or 0 for off",
+                            options->guard);
+    struct wattshed *self = calloc(1, sizeof(*self));
+    if (self == NULL)
+        return ws_error_nomem(err);
+    self->base = (struct ws_policy){&ws_policy_wattshed, plan};
+    self->guard = options->guard;
+    self->switch_ms = options->switch_ms;
+    int rc = self->guard > 0 ? create_index(self, plan, options, err)
+                             : ws_walk_create(&self->walk, plan, err);
+    if (rc != 0) {
+        wattshed_destroy(&self->base);
+        return rc;
+    }
+    *out = &self->base;
+    return 0;
+}
+
+static double common_factor(const struct wattshed *self)
+{
+    if (fabs(self->feedback) <= feedback_band)
+        return 1;
+    return exp(self->feedback - copysign(feedback_band, self->feedback));
+}
+
+/* What the queue leaves: each one behind should still be in time if it and all before it
+ * take the fastest way. Those that would be late even if this one took it do not count.
+ */
+static double budget_ms(const struct wattshed *self,
+                        const struct ws_policy_request *request,
+                        const struct ws_index_query *query)
+{
+    double budget = INFINITY;
+    if (request->behind_count == 0)
+        return budget;
+    double fastest = ws_index_fastest(self->index, query).latency_ms;
+    for (size_t k = 0; k < request->behind_count; k++) {
+        double left = request->behind_ms[k] - (double)(k + 1) * fastest;
+        if (left >= fastest)
+            budget = fmin(budget, left);
+    }
+    return budget;
+}
+
+/* Within the deadline and what the queue leaves; within the deadline; the fastest. */
+static struct ws_index_hit choose(const struct wattshed *self,
+                                  const struct ws_policy_request *request,
+                                  const struct ws_situation *now)
+{
+    double factor = common_factor(self);
+    struct ws_situation inflated = *now;
+    inflated.edge_scale *= factor;
+    inflated.cloud_scale *= factor;
+    inflated.delay_ms *= factor;
+    inflated.pace *= factor;
+    struct ws_index_query query = {&inflated, request->deadline_ms,
+                                   request->min_accuracy};
+    double budget = budget_ms(self, request, &query);
+    query.deadline_ms = fmin(request->deadline_ms, budget);
+    struct ws_index_hit hit = ws_index_cheapest(self->index, &query);
+    if (hit.entry == WS_NO_ENTRY && budget < request->deadline_ms) {
+        query.deadline_ms = request->deadline_ms;
+        hit = ws_index_cheapest(self->index, &query);
+    }
+    if (hit.entry == WS_NO_ENTRY)
+        hit = ws_index_fastest(self->index, &query);
+    return hit;
+}
+
+static int wattshed_decide(struct ws_policy *policy, struct ws_decision *out,
+                           const struct ws_policy_request *request,
+                           const struct ws_situation *now, struct ws_error *err)
+{
+    const struct wattshed *self = (const struct wattshed *)policy;
+    if (self->walk != NULL)
+        return ws_walk_decide(self->walk, policy->plan, out, request, err);
+    struct ws_index_hit hit = choose(self, request, now);
+    if (hit.entry == WS_NO_ENTRY)
+        return ws_error_set(err, WS_E_INFEASIBLE,
+                            "no entry of the plan has an accuracy of %g",
+                            request->min_accuracy);
+    const struct ws_plan *plan = policy->plan;
+    const struct ws_plan_entry *entry = &plan->entries[hit.entry];
+    *out = (struct ws_decision){entry->setting, hit.entry, 0};
+    out->latency_ms = ws_situation_foresee(now, &entry->outcome, &plan->conditions) +
+                      ws_switch_ms(self->switch_ms, plan->space.knob_count, now->current,
+                                   &entry->setting);
+    return 0;
+}
+
+static void wattshed_learn(struct ws_policy *policy, const struct ws_decision *decision,
+                           const struct ws_situation *then,
+                           const struct ws_outcome *outcome)
+{
+    struct wattshed *self = (struct wattshed *)policy;
+    double latency;
+    if (self->walk != NULL || decision->entry == WS_NO_ENTRY ||
+        ws_outcome_get(&latency, outcome, WS_LATENCY_MS) != 0)
+        return;
+    const struct ws_plan *plan = policy->plan;
+    double held = ws_situation_foresee(then, &plan->entries[decision->entry].outcome,
+                                       &plan->conditions) *
+                      self->margin[decision->entry] * common_factor(self) +
+                  ws_switch_ms(self->switch_ms, plan->space.knob_count, then->current,
+                               &decision->setting);
+    double step = latency > held ? self->guard : self->guard - 1;
+    self->feedback += feedback_step * step;
+    double most = log(feedback_max) + feedback_band;
+    self->feedback = fmin(fmax(self->feedback, -most), most);
+}
+
+const struct ws_policy_ops ws_policy_wattshed = {
+    .name = "wattshed",
+    .summary = "the cheapest setting that meets the deadline with the asked-for "
+               "probability, as things are now",
+    .create = wattshed_create,
+    .decide = wattshed_decide,
+    .learn = wattshed_learn,
+    .destroy = wattshed_destroy,
+};
