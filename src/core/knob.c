@@ -47,6 +47,71 @@ void ws_space_fini(struct ws_space *space)
     *space = (struct ws_space){0};
 }
 
+/* A copy of `size` bytes; NULL for NULL. *failed is set when memory is short. */
+static void *copy_bytes(const void *bytes, size_t size, int *failed)
+{
+    if (bytes == NULL)
+        return NULL;
+    void *copy = malloc(size == 0 ? 1 : size);
+    if (copy == NULL)
+        *failed = 1;
+    else
+        memcpy(copy, bytes, size);
+    return copy;
+}
+
+static void copy_knob(struct ws_knob *out, const struct ws_knob *knob, int *failed)
+{
+    *out = (struct ws_knob){.part = knob->part, .kind = knob->kind};
+    out->name = copy_bytes(knob->name, strlen(knob->name) + 1, failed);
+    out->values = calloc(knob->value_count, sizeof(*out->values));
+    if (out->values == NULL) {
+        *failed = 1;
+        return;
+    }
+    out->value_count = knob->value_count;
+    for (size_t v = 0; v < knob->value_count; v++) {
+        const struct ws_knob_value *value = &knob->values[v];
+        out->values[v].text = copy_bytes(value->text, strlen(value->text) + 1, failed);
+        out->values[v].numbers = copy_bytes(
+            value->numbers, value->number_count * sizeof(*value->numbers), failed);
+        out->values[v].number_count = value->number_count;
+    }
+}
+
+static size_t set_bytes(const struct ws_knob *knob)
+{
+    return (knob->value_count + 63) / 64 * sizeof(uint64_t);
+}
+
+int ws_space_copy(struct ws_space *out, const struct ws_space *space,
+                  struct ws_error *err)
+{
+    int failed = 0;
+    struct ws_space copy = {0};
+    copy.knobs = calloc(space->knob_count + 1, sizeof(*copy.knobs));
+    copy.constraints = calloc(space->constraint_count + 1, sizeof(*copy.constraints));
+    if (copy.knobs == NULL || copy.constraints == NULL)
+        failed = 1;
+    for (size_t k = 0; !failed && k < space->knob_count; k++)
+        copy_knob(&copy.knobs[copy.knob_count++], &space->knobs[k], &failed);
+    for (size_t c = 0; !failed && c < space->constraint_count; c++) {
+        const struct ws_constraint *rule = &space->constraints[c];
+        struct ws_constraint *to = &copy.constraints[copy.constraint_count++];
+        *to = *rule;
+        to->if_values =
+            copy_bytes(rule->if_values, set_bytes(&space->knobs[rule->if_knob]), &failed);
+        to->then_values = copy_bytes(rule->then_values,
+                                     set_bytes(&space->knobs[rule->then_knob]), &failed);
+    }
+    if (failed) {
+        ws_space_fini(&copy);
+        return ws_error_nomem(err);
+    }
+    *out = copy;
+    return 0;
+}
+
 int ws_space_find(size_t *out, const struct ws_space *space, const char *knob,
                   struct ws_error *err)
 {

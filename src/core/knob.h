@@ -59,6 +59,9 @@ const char *ws_kind_name(enum ws_kind kind);
 
 /* Frees what the space holds, not the space. */
 void ws_space_fini(struct ws_space *space);
+/* A deep copy. */
+int ws_space_copy(struct ws_space *out, const struct ws_space *space,
+                  struct ws_error *err);
 /* Index of a knob or of a knob's value; WS_E_NOT_FOUND names both. */
 int ws_space_find(size_t *out, const struct ws_space *space, const char *knob,
                   struct ws_error *err);

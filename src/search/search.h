@@ -18,6 +18,9 @@ struct ws_search_task {
     const struct ws_conditions *conditions; /* NULL: the source's own */
     enum ws_measure objectives[WS_OBJECTIVES_MAX];
     size_t objective_count;
+    /* What a plan is told: the source's own link, and the edge's power while it waits. */
+    struct ws_conditions reference;
+    double edge_idle_w;
     size_t budget; /* trials */
     uint64_t seed;
 };
@@ -31,16 +34,18 @@ struct ws_trials {
 
 void ws_trials_fini(struct ws_trials *trials);
 
-/* "exhaustive", "random", "nsga3", "screen", "guided"; WS_E_USAGE lists them. */
+struct ws_probe;
+
 struct ws_search {
     const char *name;
     const char *summary;
-    /* Appends at most task->budget trials; stops early when nothing is left to try. */
-    int (*run)(struct ws_trials *out, const struct ws_search_task *task,
-               struct ws_error *err);
+    /* Spends the probe's budget; stops early when nothing is left to try. */
+    int (*run)(struct ws_probe *probe, struct ws_error *err);
 };
 
+/* "exhaustive", "random", "nsga3", "screen", "guided"; WS_E_USAGE lists them. */
 int ws_search_find(const struct ws_search **out, const char *name, struct ws_error *err);
+/* WS_E_INFEASIBLE where nothing can be tried. */
 int ws_search_run(struct ws_trials *out, const struct ws_search *search,
                   const struct ws_search_task *task, struct ws_error *err);
 

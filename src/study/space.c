@@ -198,8 +198,7 @@ static int read_knobs(struct ws_space *out, const struct ws_json *knobs,
     return rc;
 }
 
-/* Index of the value a node names, by its text or by its number. */
-static int find_value(size_t *out, const struct ws_knob *knob, const struct ws_json *node,
+int ws_knob_find_json(size_t *out, const struct ws_knob *knob, const struct ws_json *node,
                       struct ws_error *err)
 {
     struct ws_knob_value value = {0};
@@ -237,7 +236,7 @@ static int read_set(uint64_t **out, const struct ws_knob *knob,
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct ws_json item = is_list ? ws_json_at(node, i) : *node;
         size_t v = 0;
-        rc = find_value(&v, knob, &item, err);
+        rc = ws_knob_find_json(&v, knob, &item, err);
         if (rc == 0)
             set[v / 64] |= (uint64_t)1 << (v % 64);
     }
@@ -476,7 +475,7 @@ int ws_setting_from_json(struct ws_setting *out, const struct ws_space *space,
         size_t v = 0;
         rc = ws_json_member(&member, object, space->knobs[k].name, err);
         if (rc == 0)
-            rc = find_value(&v, &space->knobs[k], &member, err);
+            rc = ws_knob_find_json(&v, &space->knobs[k], &member, err);
         setting.value[k] = (uint16_t)v;
     }
     if (rc == 0)
