@@ -29,7 +29,7 @@ static int mean_of_samples(struct ws_evaluator *evaluator, struct ws_outcome *ou
         mean.known &= one.known;
         mean.truth = one.truth;
         for (int i = 0; i < WS_MEASURE_COUNT; i++)
-            mean.value[i] += one.value[i] / DEFAULT_EXPECT_SAMPLES;
+            mean.value[i] += one.value[i] / (double)DEFAULT_EXPECT_SAMPLES;
     }
     *out = mean;
     return 0;

@@ -70,9 +70,9 @@ int ws_tensorproto_normalise(Onnx__TensorProto *tensor, struct ws_error *err)
         uint64_t expected = 0;
         int rc = ws_tensorproto_size(&expected, tensor, err);
         if (rc == 0 && tensor->raw_data.len != expected)
-            rc = ws_error_set(err, WS_E_FORMAT,
-                              "%zu bytes where its shape needs %" PRIu64,
-                              tensor->raw_data.len, expected);
+            rc =
+                ws_error_set(err, WS_E_FORMAT, "%zu bytes where its shape needs %" PRIu64,
+                             tensor->raw_data.len, expected);
         return rc;
     }
     struct ws_tensor plain;
@@ -81,7 +81,6 @@ int ws_tensorproto_normalise(Onnx__TensorProto *tensor, struct ws_error *err)
         return rc;
     drop_lists(tensor);
     tensor->has_raw_data = 1;
-    tensor->raw_data =
-        (ProtobufCBinaryData){.len = plain.size_bytes, .data = plain.data};
+    tensor->raw_data = (ProtobufCBinaryData){.len = plain.size_bytes, .data = plain.data};
     return 0;
 }

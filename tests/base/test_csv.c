@@ -14,8 +14,9 @@ static int keep(void *user, const struct ws_csv_row *row, struct ws_error *err)
     for (size_t i = 0; i < row->count; i++) {
         if (strcmp(row->fields[i], "refuse") == 0)
             return ws_error_set(err, WS_E_FORMAT, "refused");
-        strncat(seen->text, row->fields[i], 64);
-        strncat(seen->text, i + 1 < row->count ? "|" : "/", 2);
+        size_t used = strlen(seen->text);
+        snprintf(seen->text + used, sizeof(seen->text) - used, "%s%s", row->fields[i],
+                 i + 1 < row->count ? "|" : "/");
     }
     seen->last_line = row->line;
     return 0;
