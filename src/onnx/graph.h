@@ -66,8 +66,8 @@ struct ws_graph {
     size_t input_count;
     size_t *outputs;
     size_t output_count;
-    struct ws_names by_name;      /* name -> value */
-    size_t *edges;                /* storage behind every list of the arrays above */
+    struct ws_names by_name; /* name -> value */
+    size_t *edges;           /* storage behind every list of the arrays above */
 };
 
 /* A free dimension fixed by the user, e.g. batch=1. */
