@@ -3,8 +3,8 @@
 BUILD = build
 PREFIX = /usr/local
 # Where ONNX Runtime is, if not where tools/setup looks (a folder with include/ and lib/).
-ONNXRUNTIME =
-export WS_ONNXRUNTIME = $(ONNXRUNTIME)
+ONNXRUNTIME := $(WS_ONNXRUNTIME)
+export WS_ONNXRUNTIME := $(abspath $(ONNXRUNTIME))
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) wattshed
@@ -24,7 +24,7 @@ setup:
 
 # In order: Meson configures only what set-up has put in place.
 $(BUILD)/build.ninja: | setup
-	@meson setup $(BUILD) --prefix $(PREFIX) -Donnxruntime=$(ONNXRUNTIME)
+	@meson setup $(BUILD) --prefix $(PREFIX) -Donnxruntime=$(WS_ONNXRUNTIME)
 
 demo: all
 	@tools/demo $(BUILD)/wattshed
