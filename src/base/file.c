@@ -153,7 +153,9 @@ int ws_writer_add(struct ws_writer *writer, const void *bytes, size_t size,
         return rc;
     if (size > sizeof(writer->buffer)) {
         rc = ws_file_write_fd(writer->fd, bytes, size, err);
-        return rc == 0 ? 0 : ws_error_context(err, "write %s", writer->path);
+        if (rc != 0)
+            ws_error_context(err, "write %s", writer->path);
+        return rc;
     }
     if (size > 0)
         memcpy(writer->buffer + writer->held, bytes, size);

@@ -18,14 +18,16 @@ enum ws_natural { WS_NATURAL_UNKNOWN = -1, WS_NATURAL_NO = 0, WS_NATURAL_YES = 1
 
 struct ws_cut {
     size_t number;
-    size_t position;       /* nodes of the graph's order that lie before it */
+    size_t position;       /* nodes of the graph's order below this lie before it */
     const size_t *tensors; /* values that cross, ordered by id */
     size_t tensor_count;
-    uint64_t bytes; /* that cross; unknown dimensions count as 1 */
+    uint64_t bytes;      /* that cross; unknown dimensions count as 1 */
+    size_t dims_assumed; /* how many those were */
     uint64_t macs_before, macs_after;
     uint64_t weight_bytes_before, weight_bytes_after;
     enum ws_natural natural;
-    unsigned bytes_known : 1; /* every type and dimension was known */
+    unsigned bytes_known : 1; /* every type and rank was known */
+    unsigned macs_known : 1;  /* so were all shapes that the work was counted from */
     unsigned bottleneck : 1;  /* fewer bytes than the input and than each earlier natural
                                  cut (arXiv 2205.11269) */
     char id[WS_CUT_ID_TEXT];
@@ -44,13 +46,18 @@ int ws_cuts_create(struct ws_cuts **out, const struct ws_graph *graph,
                    struct ws_error *err);
 void ws_cuts_destroy(struct ws_cuts *cuts);
 
-/* Says whether cut `number` survives the runtime's optimisation; marks bottlenecks anew
- * (while nothing is known, over all cuts). */
-void ws_cuts_set_natural(struct ws_cuts *cuts, size_t number, enum ws_natural natural);
+/* Marks bottlenecks from bytes and naturalness: to be called again once cuts[].natural
+ * has been set, which is for somebody who can ask the runtime. Cuts known not to be
+ * natural are passed over. */
+void ws_cuts_mark_bottlenecks(struct ws_cuts *cuts);
 
 /* By number ("3"), identity, or tensors' names joined by commas. WS_E_NOT_FOUND. */
 int ws_cuts_find(size_t *out_number, const struct ws_cuts *cuts, const char *text,
                  struct ws_error *err);
+
+/* The value that crosses where `value` is used beyond a cut: free nodes looked through;
+ * WS_NONE for constants. */
+size_t ws_cut_carrier(const struct ws_graph *graph, size_t value);
 
 /*
  * The graph outputs that the head (tail_side 0) or the tail (1) of a cut computes, at

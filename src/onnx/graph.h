@@ -50,6 +50,7 @@ struct ws_node {
     unsigned is_free : 1;     /* repeated on each side that uses it: constants, and
                                  DequantizeLinear by constant parameters */
     unsigned is_needed : 1;   /* some graph output depends on it */
+    unsigned macs_known : 1;  /* macs was counted from known shapes */
     uint64_t macs;            /* multiply-accumulates; unknown dimensions count as 1 */
     uint64_t io_bytes;        /* read and written: inputs, weights, outputs */
     uint64_t weight_bytes;    /* of the weights among its inputs */
@@ -93,7 +94,7 @@ void ws_graph_destroy(struct ws_graph *graph);
 /*
  * Fills in types and shapes, then what follows from them: constants (Shape of a fixed
  * shape is one) and work. Without a source (NULL), the dims alone are applied. Fails
- * only where the source fails; the graph is then as it was.
+ * only where the source fails; the graph then knows what the file says.
  */
 int ws_graph_infer_shapes(struct ws_graph *graph, ws_shape_source source, void *user,
                           const struct ws_dim *dims, size_t dim_count,

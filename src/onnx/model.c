@@ -61,8 +61,10 @@ static int describe_weight(struct ws_weight *weight, const struct ws_model *mode
     *weight = (struct ws_weight){.name = ws_proto_text(tensor->name),
                                  .dtype = ws_tensorproto_dtype(tensor)};
     int rc = ws_tensorproto_shape(weight->dims, &weight->rank, tensor, err);
-    if (rc != 0)
-        return ws_error_context(err, "tensor \"%s\"", weight->name);
+    if (rc != 0) {
+        ws_error_context(err, "tensor \"%s\"", weight->name);
+        return rc;
+    }
     const struct ws_payload *payload = ws_payload_find(model, tensor);
     if (payload != NULL) {
         weight->data = payload->data;

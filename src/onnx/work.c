@@ -1,0 +1,277 @@
+/*
+ * Work per node: multiply-accumulates and bytes, from shapes. Only operators that
+ * multiply matrices count MACs; additions, activations, pooling and the like are bound by
+ * the bytes they move, which are counted for every node. Letters in comments are those of
+ * the operators' specification.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "onnx/graph_impl.h"
+#include "onnx/tensorproto.h"
+
+/* ---- arithmetic that cannot overflow ---- */
+
+static uint64_t times(uint64_t a, uint64_t b)
+{
+    uint64_t product = 0;
+    return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
+}
+
+static uint64_t plus(uint64_t a, uint64_t b)
+{
+    uint64_t sum = 0;
+    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+/* ---- shapes ---- */
+
+static uint64_t dim_of(const struct ws_value *value, size_t axis)
+{
+    return axis < value->rank && value->dims[axis] >= 0 ? (uint64_t)value->dims[axis] : 1;
+}
+
+/* Elements, unknown dimensions counting as 1. */
+static uint64_t count_of(const struct ws_value *value)
+{
+    uint64_t count = 1;
+    for (size_t i = 0; i < value->rank; i++)
+        count = times(count, dim_of(value, i));
+    return count;
+}
+
+/* The value of an input or output, NULL where it is left out. */
+static const struct ws_value *input_of(const struct ws_graph *graph,
+                                       const struct ws_node *node, size_t position)
+{
+    return position < node->named_input_count && node->inputs[position] != WS_NONE
+               ? &graph->values[node->inputs[position]]
+               : NULL;
+}
+
+static const struct ws_value *output_of(const struct ws_graph *graph,
+                                        const struct ws_node *node)
+{
+    return node->output_count > 0 && node->outputs[0] != WS_NONE
+               ? &graph->values[node->outputs[0]]
+               : NULL;
+}
+
+/* ---- one function per family of operators; `at` is the position of the weights ---- */
+
+typedef uint64_t (*macs_fn)(const struct ws_graph *graph, const struct ws_node *node,
+                            size_t at);
+
+/* Y[N,M,...] with W[M,C/group,k...]: every output takes C/group * k... */
+static uint64_t conv_macs(const struct ws_graph *graph, const struct ws_node *node,
+                          size_t at)
+{
+    const struct ws_value *w = input_of(graph, node, at);
+    const struct ws_value *y = output_of(graph, node);
+    if (w == NULL || y == NULL || w->rank == 0 || dim_of(w, 0) == 0)
+        return 0;
+    return times(count_of(y), count_of(w) / dim_of(w, 0));
+}
+
+/* X[N,C,...] with W[C,M/group,k...]: every input goes into M/group * k... */
+static uint64_t conv_transpose_macs(const struct ws_graph *graph,
+                                    const struct ws_node *node, size_t at)
+{
+    const struct ws_value *x = input_of(graph, node, 0);
+    const struct ws_value *w = input_of(graph, node, at);
+    if (w == NULL || x == NULL || w->rank == 0 || dim_of(w, 0) == 0)
+        return 0;
+    return times(count_of(x), count_of(w) / dim_of(w, 0));
+}
+
+/* A[...,M,K] B[...,K,N]: every output takes K. transA is of Gemm and FusedMatMul. */
+static uint64_t matmul_macs(const struct ws_graph *graph, const struct ws_node *node,
+                            size_t at)
+{
+    (void)at;
+    const struct ws_value *a = input_of(graph, node, 0);
+    const struct ws_value *y = output_of(graph, node);
+    if (a == NULL || y == NULL || a->rank == 0)
+        return 0;
+    int transposed = ws_node_int(node->proto, "transA", 0) != 0 && a->rank >= 2;
+    return times(count_of(y), dim_of(a, a->rank - (transposed ? 2 : 1)));
+}
+
+/* X[T,N,I] with W[D,G*H,I] and R[D,G*H,H], once per step and sample. */
+static uint64_t recurrent_macs(const struct ws_graph *graph, const struct ws_node *node,
+                               size_t at)
+{
+    const struct ws_value *x = input_of(graph, node, 0);
+    const struct ws_value *w = input_of(graph, node, at);
+    const struct ws_value *r = input_of(graph, node, at + 1);
+    if (x == NULL || w == NULL || r == NULL)
+        return 0;
+    return times(times(dim_of(x, 0), dim_of(x, 1)), plus(count_of(w), count_of(r)));
+}
+
+/* Q and K of [B,S,D] or [B,H,S,d]: scores and their product with V, each S * L * D. */
+static uint64_t attention_macs(const struct ws_graph *graph, const struct ws_node *node,
+                               size_t at)
+{
+    (void)at;
+    const struct ws_value *q = input_of(graph, node, 0);
+    const struct ws_value *k = input_of(graph, node, 1);
+    if (q == NULL || k == NULL || q->rank < 3 || k->rank < 3)
+        return 0;
+    return times(times(2, count_of(q)), dim_of(k, k->rank - 2));
+}
+
+/* com.microsoft Attention: X[B,S,I] with packed W[I,3*D], then as above. */
+static uint64_t packed_attention_macs(const struct ws_graph *graph,
+                                      const struct ws_node *node, size_t at)
+{
+    const struct ws_value *x = input_of(graph, node, 0);
+    const struct ws_value *w = input_of(graph, node, at);
+    const struct ws_value *y = output_of(graph, node);
+    if (x == NULL || w == NULL || y == NULL)
+        return 0;
+    uint64_t rows = times(dim_of(x, 0), dim_of(x, 1));
+    return plus(times(rows, count_of(w)), times(times(2, count_of(y)), dim_of(x, 1)));
+}
+
+/* Every distinct letter of the equation is one loop. "..." is not counted. */
+static uint64_t einsum_macs(const struct ws_graph *graph, const struct ws_node *node,
+                            size_t at)
+{
+    (void)at;
+    const Onnx__AttributeProto *equation = ws_node_attribute(node->proto, "equation");
+    if (equation == NULL || !equation->has_s || node->named_input_count < 2)
+        return 0;
+    uint64_t macs = 1;
+    int seen[256] = {0};
+    size_t operand = 0, axis = 0;
+    for (size_t i = 0; i < equation->s.len; i++) {
+        unsigned char c = equation->s.data[i];
+        if (c == '-')
+            break;
+        if (c == ',') {
+            operand++;
+            axis = 0;
+        } else if (isalpha(c)) {
+            const struct ws_value *value = input_of(graph, node, operand);
+            if (value != NULL && !seen[c])
+                macs = times(macs, dim_of(value, axis));
+            seen[c] = 1;
+            axis++;
+        }
+    }
+    return macs;
+}
+
+static const struct {
+    const char *op_type;
+    macs_fn macs;
+    size_t at;
+} families[] = {
+    {"Conv", conv_macs, 1},
+    {"FusedConv", conv_macs, 1},
+    {"NhwcFusedConv", conv_macs, 1},
+    {"ConvInteger", conv_macs, 1},
+    {"QLinearConv", conv_macs, 3},
+    {"ConvTranspose", conv_transpose_macs, 1},
+    {"MatMul", matmul_macs, 1},
+    {"FusedMatMul", matmul_macs, 1},
+    {"MatMulInteger", matmul_macs, 1},
+    {"MatMulIntegerToFloat", matmul_macs, 1},
+    {"DynamicQuantizeMatMul", matmul_macs, 1},
+    {"MatMulNBits", matmul_macs, 1},
+    {"QLinearMatMul", matmul_macs, 1},
+    {"Gemm", matmul_macs, 1},
+    {"FusedGemm", matmul_macs, 1},
+    {"QGemm", matmul_macs, 1},
+    {"LSTM", recurrent_macs, 1},
+    {"GRU", recurrent_macs, 1},
+    {"RNN", recurrent_macs, 1},
+    {"Attention", attention_macs, 1},
+    {"MultiHeadAttention", attention_macs, 1},
+    {"Einsum", einsum_macs, 0},
+};
+
+static int is_fixed(const struct ws_value *value)
+{
+    for (size_t i = 0; i < value->rank; i++) {
+        if (value->dims[i] < 0)
+            return 0;
+    }
+    return value->has_shape;
+}
+
+static int has_known_shapes(const struct ws_graph *graph, const struct ws_node *node)
+{
+    for (size_t i = 0; i < node->named_input_count; i++) {
+        if (node->inputs[i] != WS_NONE && !is_fixed(&graph->values[node->inputs[i]]))
+            return 0;
+    }
+    const struct ws_value *y = output_of(graph, node);
+    return y == NULL || is_fixed(y);
+}
+
+/* Bodies are not looked into: what is in one may run any number of times. */
+static int has_body(const Onnx__NodeProto *node)
+{
+    for (size_t i = 0; i < node->n_attribute; i++) {
+        if (node->attribute[i]->g != NULL || node->attribute[i]->n_graphs > 0)
+            return 1;
+    }
+    return 0;
+}
+
+static void count_macs(const struct ws_graph *graph, struct ws_node *node)
+{
+    const char *op = ws_proto_text(node->proto->op_type);
+    const char *domain = ws_proto_text(node->proto->domain);
+    macs_fn macs = NULL;
+    size_t at = 0;
+    node->macs = 0;
+    node->macs_known = !has_body(node->proto);
+    if (node->is_constant) /* folded before any request arrives */
+        return;
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        if (strcmp(op, families[i].op_type) == 0) {
+            macs = families[i].macs;
+            at = families[i].at;
+        }
+    }
+    if (strcmp(op, "Attention") == 0 && strcmp(domain, "com.microsoft") == 0)
+        macs = packed_attention_macs;
+    if (macs == NULL)
+        return;
+    node->macs = macs(graph, node, at);
+    node->macs_known = has_known_shapes(graph, node) != 0;
+}
+
+static void count_bytes(const struct ws_graph *graph, struct ws_node *node)
+{
+    node->io_bytes = node->weight_bytes = 0;
+    for (size_t i = 0; i < node->input_count; i++) {
+        uint64_t bytes = 0;
+        if (node->inputs[i] == WS_NONE)
+            continue;
+        const struct ws_value *value = &graph->values[node->inputs[i]];
+        if (ws_value_bytes(&bytes, NULL, value, NULL) != 0)
+            continue;
+        node->io_bytes = plus(node->io_bytes, bytes);
+        if (value->is_weight)
+            node->weight_bytes = plus(node->weight_bytes, bytes);
+    }
+    for (size_t i = 0; i < node->output_count; i++) {
+        uint64_t bytes = 0;
+        if (node->outputs[i] != WS_NONE &&
+            ws_value_bytes(&bytes, NULL, &graph->values[node->outputs[i]], NULL) == 0)
+            node->io_bytes = plus(node->io_bytes, bytes);
+    }
+}
+
+void ws_graph_count_work(struct ws_graph *graph)
+{
+    for (size_t i = 0; i < graph->node_count; i++) {
+        struct ws_node *node = &graph->nodes[i];
+        count_macs(graph, node);
+        count_bytes(graph, node);
+    }
+}
