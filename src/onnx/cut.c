@@ -252,7 +252,8 @@ static int add_first(struct build *build, struct ws_error *err)
         const struct ws_value *value = &graph->values[graph->inputs[i]];
         int used = value->is_output;
         for (size_t c = 0; c < value->consumer_count; c++)
-            used |= graph->nodes[value->consumers[c]].is_needed;
+            used |= graph->nodes[value->consumers[c]].is_needed &&
+                    !graph->nodes[value->consumers[c]].is_constant; /* a fixed Shape */
         if (used)
             rc = ws_indices_push(&sent, graph->inputs[i], err);
     }

@@ -69,6 +69,7 @@ struct ws_graph {
     size_t output_count;
     struct ws_names by_name; /* name -> value */
     size_t *edges;           /* storage behind every list of the arrays above */
+    int shapes_inferred;     /* a shape source has spoken */
 };
 
 /* A free dimension fixed by the user, e.g. batch=1. */

@@ -338,18 +338,30 @@ static int draft_inputs(struct draft *draft, struct ws_error *err)
     return 0;
 }
 
+static int is_in(const size_t *list, size_t count, size_t value)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (list[i] == value)
+            return 1;
+    }
+    return 0;
+}
+
 static int draft_outputs(struct draft *draft, struct ws_error *err)
 {
     const struct ws_segment_spec *spec = draft->spec;
-    size_t count = spec->output_count > 0 ? spec->output_count : spec->to_count;
-    Onnx__ValueInfoProto **outputs = calloc(count + 1, sizeof(*outputs));
+    size_t count_max = spec->output_count > 0 ? spec->output_count : spec->to_count;
+    Onnx__ValueInfoProto **outputs = calloc(count_max + 1, sizeof(*outputs));
     draft->body.output = outputs;
-    draft->body.n_output = count;
+    draft->body.n_output = 0;
     if (outputs == NULL)
         return ws_error_nomem(err);
-    for (size_t i = 0; i < count; i++)
-        outputs[i] =
-            spec->output_count > 0 ? spec->outputs[i] : declare(draft, spec->to[i]);
+    for (size_t i = 0; i < count_max; i++) {
+        if (spec->output_count > 0)
+            outputs[draft->body.n_output++] = spec->outputs[i];
+        else if (!is_in(spec->to, i, spec->to[i]))
+            outputs[draft->body.n_output++] = declare(draft, spec->to[i]);
+    }
     return 0;
 }
 

@@ -15,7 +15,8 @@
 struct ws_segment_spec {
     const size_t *from; /* values given; those not needed are dropped */
     size_t from_count;
-    const size_t *to; /* values to compute, the outputs in this order */
+    const size_t *to; /* values to compute, the outputs in this order; one that comes
+                         again (it crosses, and is an output of the model) is left out */
     size_t to_count;
     const char *name; /* of the graph; NULL keeps the model's */
 
