@@ -4,6 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whether a path steps upwards; ONNX forbids it, and it need not even be looked for. */
+static int has_parent_step(const char *path)
+{
+    for (;; path++) {
+        size_t size = strcspn(path, "/");
+        if (size == 2 && path[0] == '.' && path[1] == '.')
+            return 1;
+        path += size;
+        if (*path == '\0')
+            return 0;
+    }
+}
+
 /* root/location with all links resolved, as long as that lies below root. */
 static int resolve(char **out, const char *root, const char *location,
                    struct ws_error *err)
@@ -11,6 +24,9 @@ static int resolve(char **out, const char *root, const char *location,
     if (location[0] == '\0' || location[0] == '/')
         return ws_error_set(err, WS_E_FORMAT,
                             "external data \"%s\" is not a relative path", location);
+    if (has_parent_step(location))
+        return ws_error_set(err, WS_E_FORMAT,
+                            "external data \"%s\" leaves the model's folder", location);
     struct ws_buf joined;
     ws_buf_init(&joined, 65536);
     char *path = NULL;

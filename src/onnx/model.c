@@ -47,7 +47,8 @@ static int unpack(struct ws_model *model, struct ws_error *err)
     model->proto =
         onnx__model_proto__unpack(NULL, skeleton.size, (const uint8_t *)skeleton.data);
     if (model->proto == NULL)
-        rc = ws_error_set(err, WS_E_FORMAT, "not an ONNX model");
+        rc = ws_error_set(err, WS_E_FORMAT,
+                          "not an ONNX model: a field has the wrong type");
     else if (model->proto->graph == NULL)
         rc = ws_error_set(err, WS_E_FORMAT, "a model without a graph");
 out:
