@@ -20,6 +20,7 @@
 #define WS_PROTO_MSGS_MAX       4000000             /* messages in one .onnx file */
 #define WS_MODEL_SKEL_MAX       (256u << 20) /* bytes of a model without its weights */
 #define WS_MODEL_FILES_MAX      4096         /* files of external data of a model */
+#define WS_ZOO_BATCH_MAX        4096         /* images at once of a zoo model */
 #define WS_GRAPH_NODES_MAX      200000       /* nodes of a graph, bodies included */
 #define WS_GRAPH_DEPTH_MAX      16           /* nesting of If, Loop and Scan bodies */
 #define WS_GRAPH_IO_MAX         1024         /* inputs or outputs of a model */

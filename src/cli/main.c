@@ -6,6 +6,7 @@
 
 /* In the order of the work: look at a model first, serve it last. */
 static const struct ws_command commands[] = {
+    {"zoo", ws_cmd_zoo, "write a well-known network with weights from a seed"},
     {NULL, NULL, NULL},
 };
 
