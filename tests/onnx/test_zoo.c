@@ -112,7 +112,8 @@ static void test_same_seed_same_bytes(void **state)
     unlink(path);
     assert_int_equal(stored, facts.stored);
     /* The same on every machine and with every compiler. */
-    assert_string_equal(first, "f03da4e09f63ff6a4afe41e0e5584973e028630f1f55843c87709dd933b7595f");
+    assert_string_equal(
+        first, "f03da4e09f63ff6a4afe41e0e5584973e028630f1f55843c87709dd933b7595f");
     write_model(&facts, "mobilenet_v2", (struct ws_zoo_options){.batch = 2});
     digest_weights(again, &stored);
     unlink(path);
