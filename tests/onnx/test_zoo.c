@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "base/rng.h"
 #include "engine/engine.h"
+#include "onnx/graph.h"
 #include "onnx/model.h"
 #include "onnx/zoo.h"
 
@@ -124,6 +125,31 @@ static void test_same_seed_same_bytes(void **state)
     assert_string_not_equal(other, first);
 }
 
+/* The graph, read back, counts the same nodes and the same work. */
+static void test_graph_agrees(void **state)
+{
+    (void)state;
+    struct ws_error err = {0};
+    struct ws_zoo_facts facts;
+    struct ws_model *model = NULL;
+    struct ws_graph *graph = NULL;
+    write_model(&facts, "mobilenet_v2", (struct ws_zoo_options){.batch = 2});
+    assert_int_equal(ws_model_open(&model, path, &err), 0);
+    assert_int_equal(ws_graph_create(&graph, model, &err), 0);
+    if (ws_graph_infer_shapes(graph, NULL, NULL, NULL, 0, &err) != 0)
+        fail_msg("%s", err.text);
+    uint64_t macs = 0;
+    for (size_t i = 0; i < graph->node_count; i++)
+        macs += graph->nodes[i].macs;
+    assert_int_equal(graph->node_count, facts.node_count);
+    assert_int_equal(macs, facts.macs);
+    for (size_t i = 0; i < graph->value_count; i++)
+        assert_true(graph->values[i].has_shape);
+    ws_graph_destroy(graph);
+    ws_model_close(model);
+    unlink(path);
+}
+
 /* Runs the model on seeded normal images; the logits. */
 static void run_model(float logits[CLASSES])
 {
@@ -204,11 +230,9 @@ static void test_folding(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_counts),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_same_seed_same_bytes),
-        cmocka_unit_test(test_logits_sane),
-        cmocka_unit_test(test_folding),
+        cmocka_unit_test(test_published_counts),     cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_same_seed_same_bytes), cmocka_unit_test(test_graph_agrees),
+        cmocka_unit_test(test_logits_sane),          cmocka_unit_test(test_folding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
