@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "core/datum.h"
 #include "core/tensor.h"
 
 struct ws_engine;
@@ -121,23 +122,18 @@ int ws_session_run(struct ws_session *session, struct ws_engine_value *const *in
 /* A value over the tensor's own memory, which must outlive it; strings are copied. */
 int ws_engine_value_from_tensor(struct ws_engine_value **out, struct ws_engine *engine,
                                 const struct ws_tensor *tensor, struct ws_error *err);
-/* A sequence of tensors; the tensors' memory must outlive it. count may not be 0: the
- * runtime cannot make an empty sequence (WS_E_UNSUPPORTED). */
-int ws_engine_value_from_sequence(struct ws_engine_value **out, struct ws_engine *engine,
-                                  const struct ws_tensor *tensors, size_t count,
-                                  struct ws_error *err);
+/* The same for any datum. WS_E_UNSUPPORTED for an empty sequence or optional: the
+ * runtime's C interface cannot make one. */
+int ws_engine_value_from_datum(struct ws_engine_value **out, struct ws_engine *engine,
+                               const struct ws_datum *datum, struct ws_error *err);
 void ws_engine_value_destroy(struct ws_engine_value *value);
 
-/* The number of tensors in a value: 1 for a tensor, any for a sequence, 0 for an optional
- * that holds nothing. */
-int ws_engine_value_count(size_t *out, const struct ws_engine_value *value,
-                          struct ws_error *err);
 /* Looks into a tensor value: *out borrows the value's memory and is not to be fini'ed.
  * WS_E_TYPE for strings and for anything but a tensor. */
 int ws_engine_value_view(struct ws_tensor *out, const struct ws_engine_value *value,
                          struct ws_error *err);
-/* Copies tensor number `index` out of any value, strings included; ws_tensor_fini it. */
-int ws_engine_value_copy(struct ws_tensor *out, const struct ws_engine_value *value,
-                         size_t index, struct ws_error *err);
+/* Copies a value of any kind, strings included; ws_datum_fini it. */
+int ws_engine_value_to_datum(struct ws_datum *out, const struct ws_engine_value *value,
+                             struct ws_error *err);
 
 #endif

@@ -91,19 +91,16 @@ int ws_engine_value_from_tensor(struct ws_engine_value **out, struct ws_engine *
     return rc;
 }
 
-int ws_engine_value_from_sequence(struct ws_engine_value **out, struct ws_engine *engine,
-                                  const struct ws_tensor *tensors, size_t count,
-                                  struct ws_error *err)
+static int sequence_value(struct ws_engine_value **out, struct ws_engine *engine,
+                          const struct ws_datum *datum, struct ws_error *err)
 {
-    if (count == 0)
-        return ws_error_set(err, WS_E_UNSUPPORTED,
-                            "the runtime's C interface cannot make an empty sequence");
+    size_t count = datum->item_count;
     OrtValue **parts = calloc(count, sizeof(OrtValue *));
     OrtValue *sequence = NULL;
     int rc = parts == NULL ? ws_error_nomem(err) : 0;
     for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = ws_engine_value_from_tensor((struct ws_engine_value **)&parts[i], engine,
-                                         &tensors[i], err);
+        rc = ws_engine_value_from_datum((struct ws_engine_value **)&parts[i], engine,
+                                        &datum->items[i], err);
     if (rc == 0)
         rc = ws_ort_check(ws_ort->CreateValue((const OrtValue *const *)parts, count,
                                               ONNX_TYPE_SEQUENCE, &sequence),
@@ -118,27 +115,24 @@ int ws_engine_value_from_sequence(struct ws_engine_value **out, struct ws_engine
     return rc;
 }
 
+int ws_engine_value_from_datum(struct ws_engine_value **out, struct ws_engine *engine,
+                               const struct ws_datum *datum, struct ws_error *err)
+{
+    if (datum->kind == WS_DATUM_TENSOR)
+        return ws_engine_value_from_tensor(out, engine, &datum->tensor, err);
+    if (datum->item_count == 0)
+        return ws_error_set(err, WS_E_UNSUPPORTED,
+                            "the runtime's C interface cannot make an empty %s",
+                            ws_datum_kind_name(datum->kind));
+    if (datum->kind == WS_DATUM_OPTIONAL)
+        return ws_engine_value_from_datum(out, engine, &datum->items[0], err);
+    return sequence_value(out, engine, datum, err);
+}
+
 void ws_engine_value_destroy(struct ws_engine_value *value)
 {
     if (value != NULL)
         ws_ort->ReleaseValue(to_ort(value));
-}
-
-int ws_engine_value_count(size_t *out, const struct ws_engine_value *value,
-                          struct ws_error *err)
-{
-    enum ONNXType type = ONNX_TYPE_UNKNOWN;
-    int has = 0;
-    OrtStatus *status = ws_ort->HasValue(to_ort(value), &has);
-    if (status == NULL && has)
-        status = ws_ort->GetValueType(to_ort(value), &type);
-    size_t count = has ? 1 : 0;
-    if (status == NULL && type == ONNX_TYPE_SEQUENCE)
-        status = ws_ort->GetValueCount(to_ort(value), &count);
-    int rc = ws_ort_check(status, WS_E_RUNTIME, "look into a value", err);
-    if (rc == 0)
-        *out = count;
-    return rc;
 }
 
 /* Type and shape of a tensor value; data stays NULL. */
@@ -209,41 +203,83 @@ static int copy_strings(struct ws_tensor *tensor, const OrtValue *value,
     return 0;
 }
 
-int ws_engine_value_copy(struct ws_tensor *out, const struct ws_engine_value *value,
-                         size_t index, struct ws_error *err)
+static int tensor_copy(struct ws_tensor *out, const OrtValue *value, struct ws_error *err)
 {
-    OrtValue *part = NULL;
-    const OrtValue *from = to_ort(value);
-    enum ONNXType type = ONNX_TYPE_UNKNOWN;
     struct ws_tensor shape = {0}, copy = {0};
-    OrtStatus *status = ws_ort->GetValueType(from, &type);
-    if (status == NULL && type == ONNX_TYPE_SEQUENCE) {
-        OrtAllocator *allocator = NULL;
-        status = ws_ort->GetAllocatorWithDefaultOptions(&allocator);
-        if (status == NULL)
-            status = ws_ort->GetValue(from, (int)index, allocator, &part);
-        from = part;
-    }
-    int rc = ws_ort_check(status, WS_E_RUNTIME, "read a value", err);
-    if (rc == 0)
-        rc = describe(&shape, from, err);
+    int rc = describe(&shape, value, err);
     if (rc == 0)
         rc = ws_tensor_init(&copy, shape.dtype, shape.dims, shape.rank, err);
     if (rc == 0 && copy.dtype == WS_DTYPE_STRING) {
-        rc = copy_strings(&copy, from, err);
+        rc = copy_strings(&copy, value, err);
     } else if (rc == 0 && copy.size_bytes > 0) {
         void *data = NULL;
-        rc =
-            ws_ort_check(ws_ort->GetTensorMutableData((OrtValue *)(uintptr_t)from, &data),
-                         WS_E_RUNTIME, "read a tensor", err);
+        rc = ws_ort_check(
+            ws_ort->GetTensorMutableData((OrtValue *)(uintptr_t)value, &data),
+            WS_E_RUNTIME, "read a tensor", err);
         if (rc == 0)
             memcpy(copy.data, data, copy.size_bytes);
     }
-    if (part != NULL)
-        ws_ort->ReleaseValue(part);
     if (rc == 0)
         *out = copy;
     else
         ws_tensor_fini(&copy);
+    return rc;
+}
+
+static int sequence_copy(struct ws_datum *out, const OrtValue *value,
+                         struct ws_error *err)
+{
+    struct ws_datum sequence = {.kind = WS_DATUM_SEQUENCE};
+    OrtAllocator *allocator = NULL;
+    size_t count = 0;
+    OrtStatus *status = ws_ort->GetAllocatorWithDefaultOptions(&allocator);
+    if (status == NULL)
+        status = ws_ort->GetValueCount(value, &count);
+    int rc = ws_ort_check(status, WS_E_RUNTIME, "read a sequence", err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        OrtValue *part = NULL;
+        struct ws_datum item = {0};
+        rc = ws_ort_check(ws_ort->GetValue(value, (int)i, allocator, &part), WS_E_RUNTIME,
+                          "read a sequence", err);
+        if (rc == 0)
+            rc = ws_engine_value_to_datum(&item, (struct ws_engine_value *)part, err);
+        if (rc == 0)
+            rc = ws_datum_add(&sequence, &item, err);
+        ws_datum_fini(&item);
+        if (part != NULL)
+            ws_ort->ReleaseValue(part);
+    }
+    if (rc == 0)
+        *out = sequence;
+    else
+        ws_datum_fini(&sequence);
+    return rc;
+}
+
+int ws_engine_value_to_datum(struct ws_datum *out, const struct ws_engine_value *value,
+                             struct ws_error *err)
+{
+    const OrtValue *from = to_ort(value);
+    enum ONNXType type = ONNX_TYPE_UNKNOWN;
+    int has = 0;
+    OrtStatus *status = ws_ort->HasValue(from, &has);
+    if (status == NULL && has)
+        status = ws_ort->GetValueType(from, &type);
+    int rc = ws_ort_check(status, WS_E_RUNTIME, "read a value", err);
+    if (rc != 0)
+        return rc;
+    if (!has) {
+        *out = (struct ws_datum){.kind = WS_DATUM_OPTIONAL};
+        return 0;
+    }
+    if (type == ONNX_TYPE_SEQUENCE)
+        return sequence_copy(out, from, err);
+    if (type != ONNX_TYPE_TENSOR)
+        return ws_error_set(err, WS_E_UNSUPPORTED,
+                            "a value that is neither tensor nor sequence");
+    struct ws_datum datum = {.kind = WS_DATUM_TENSOR};
+    rc = tensor_copy(&datum.tensor, from, err);
+    if (rc == 0)
+        *out = datum;
     return rc;
 }

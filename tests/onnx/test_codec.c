@@ -81,7 +81,10 @@ static size_t run_side(struct ws_tensor *outputs, const struct ws_coding *coding
         fail_msg("%s", err.text);
     size_t count = ws_session_output_count(session);
     for (size_t i = 0; i < count; i++) {
-        assert_int_equal(ws_engine_value_copy(&outputs[i], out[i], 0, &err), 0);
+        struct ws_datum copy;
+        assert_int_equal(ws_engine_value_to_datum(&copy, out[i], &err), 0);
+        assert_int_equal(copy.kind, WS_DATUM_TENSOR);
+        outputs[i] = copy.tensor;
         ws_engine_value_destroy(out[i]);
     }
     for (size_t i = 0; i < input_count; i++)

@@ -1,0 +1,337 @@
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/parse.h"
+#include "cli/command.h"
+#include "cli/inputs.h"
+#include "cli/model_options.h"
+#include "onnx/npy.h"
+#include "onnx/tensorpb.h"
+#include "split/compare.h"
+#include "split/pipe.h"
+
+static const char usage[] =
+    "usage: wattshed run MODEL [--cut K] --input FILE ... [-o DIR]\n"
+    "\n"
+    "Runs a model in this process: whole, or cut in one place with everything that "
+    "would\n"
+    "happen between two machines except the network.\n"
+    "\n"
+    "  --input FILE       an input, .npy or .pb; in order, or as NAME=FILE\n"
+    "  --cut K            where to cut: a number, an identity or tensor names as\n"
+    "                     `wattshed inspect` lists them (default: not at all)\n"
+    "  --codec C          none, fp16, int8 or int8c (default none); int8c takes its "
+    "ranges\n"
+    "                     from the inputs given\n"
+    "  --encoding E       none, zstd, lz4 or gzip (default none)\n"
+    "  --repeat N         runs to take the median times of (default 1)\n"
+    "  -o DIR             writes the outputs there as NAME.npy, other kinds as NAME.pb\n"
+    "  --json             prints the result as JSON\n" WS_MODEL_OPTIONS_HELP "\n"
+    "example: wattshed run etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
+    "             --input etc/demo/test_data_set_0/input_0.pb\n";
+
+struct run_options {
+    struct ws_model_options model;
+    const char *path;
+    const char *cut;
+    enum ws_codec codec;
+    enum ws_encoding encoding;
+    size_t repeat;
+    const char *out_dir;
+    int json;
+    const char *inputs[WS_GRAPH_IO_MAX];
+    size_t input_count;
+};
+
+enum { OPT_CUT = 256, OPT_CODEC, OPT_ENCODING, OPT_INPUT, OPT_REPEAT, OPT_JSON };
+
+/* 0, or an exit status through *status and 1. */
+static int parse(struct run_options *options, int *status, int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"cut", required_argument, NULL, OPT_CUT},
+        {"codec", required_argument, NULL, OPT_CODEC},
+        {"encoding", required_argument, NULL, OPT_ENCODING},
+        {"input", required_argument, NULL, OPT_INPUT},
+        {"repeat", required_argument, NULL, OPT_REPEAT},
+        {"json", no_argument, NULL, OPT_JSON},
+        WS_MODEL_LONG_OPTIONS,
+        {"help", no_argument, NULL, 'h'},
+        {0}};
+    struct ws_error err = {0};
+    int rc = 0, c;
+    while (rc == 0 && (c = getopt_long(argc, argv, "ho:", longs, NULL)) != -1) {
+        switch (c) {
+        case 'h':
+            fputs(usage, stdout);
+            *status = WS_EXIT_OK;
+            return 1;
+        case 'o':
+            options->out_dir = optarg;
+            break;
+        case OPT_CUT:
+            options->cut = optarg;
+            break;
+        case OPT_CODEC:
+            rc = ws_codec_find(&options->codec, optarg, &err);
+            break;
+        case OPT_ENCODING:
+            rc = ws_encoding_find(&options->encoding, optarg, &err);
+            break;
+        case OPT_INPUT:
+            if (options->input_count < WS_GRAPH_IO_MAX)
+                options->inputs[options->input_count++] = optarg;
+            break;
+        case OPT_REPEAT:
+            rc = ws_parse_size(&options->repeat, optarg, 1, 1000000, "--repeat", &err);
+            break;
+        case OPT_JSON:
+            options->json = 1;
+            break;
+        case '?':
+            *status = ws_cli_usage_error("run", "unknown option or missing value");
+            return 1;
+        default:
+            rc = ws_model_options_take(&options->model, c, optarg, &err);
+            break;
+        }
+    }
+    if (rc != 0)
+        *status = ws_cli_usage_error("run", "%s", err.text);
+    else if (optind + 1 != argc)
+        *status = ws_cli_usage_error("run", "one MODEL is needed");
+    else
+        options->path = argv[optind];
+    return rc != 0 || optind + 1 != argc;
+}
+
+/* Ranges of the crossing tensors over the inputs given, for int8c. */
+static int calibrate(struct ws_codec_range *ranges, struct ws_splitter *splitter,
+                     size_t cut, const struct ws_inputs *inputs, struct ws_error *err)
+{
+    const struct ws_graph *graph = ws_splitter_graph(splitter);
+    struct ws_pipe_options plain = {.cut = cut};
+    struct ws_pipe *pipe = NULL;
+    struct ws_datum *outputs = calloc(graph->output_count + 1, sizeof(*outputs));
+    int rc = outputs == NULL ? ws_error_nomem(err)
+                             : ws_pipe_create(&pipe, splitter, &plain, err);
+    if (rc == 0)
+        rc = ws_pipe_run_datums(pipe, inputs->data, outputs, NULL, err);
+    if (rc == 0)
+        rc = ws_pipe_calibrate(ranges, pipe, err);
+    for (size_t i = 0; outputs != NULL && i < graph->output_count; i++)
+        ws_datum_fini(&outputs[i]);
+    free(outputs);
+    ws_pipe_destroy(pipe);
+    return rc;
+}
+
+static int by_ns(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median of one field of all runs, in milliseconds. */
+static double median_ms(const struct ws_pipe_times *times, size_t count, size_t offset)
+{
+    int64_t *values = calloc(count, sizeof(*values));
+    if (values == NULL)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        memcpy(&values[i], (const char *)&times[i] + offset, sizeof(*values));
+    qsort(values, count, sizeof(*values), by_ns);
+    double median = (double)(values[(count - 1) / 2] + values[count / 2]) / 2;
+    free(values);
+    return median / 1e6;
+}
+
+struct run_result {
+    struct ws_datum *outputs;
+    struct ws_pipe_times *times; /* of each run */
+};
+
+static int run_all(struct run_result *result, struct ws_pipe *pipe,
+                   const struct ws_graph *graph, const struct ws_inputs *inputs,
+                   size_t repeat, struct ws_error *err)
+{
+    result->outputs = calloc(graph->output_count + 1, sizeof(*result->outputs));
+    result->times = calloc(repeat, sizeof(*result->times));
+    if (result->outputs == NULL || result->times == NULL)
+        return ws_error_nomem(err);
+    int rc = 0;
+    for (size_t r = 0; rc == 0 && r < repeat; r++) {
+        for (size_t i = 0; i < graph->output_count; i++)
+            ws_datum_fini(&result->outputs[i]);
+        rc = ws_pipe_run_datums(pipe, inputs->data, result->outputs, &result->times[r],
+                                err);
+    }
+    return rc;
+}
+
+static int save_outputs(const char *dir, const struct ws_graph *graph,
+                        const struct ws_datum *outputs, struct ws_error *err)
+{
+    int rc = ws_dir_create(dir, err);
+    for (size_t i = 0; rc == 0 && i < graph->output_count; i++) {
+        char name[256], path[4096];
+        const char *from = graph->values[graph->outputs[i]].name;
+        (void)snprintf(name, sizeof(name), "%s", from);
+        for (char *c = name; *c != '\0'; c++) {
+            if (*c == '/' || *c == ':')
+                *c = '_';
+        }
+        int tensor = outputs[i].kind == WS_DATUM_TENSOR;
+        int length =
+            snprintf(path, sizeof(path), "%s/%s.%s", dir, name, tensor ? "npy" : "pb");
+        if (length < 0 || (size_t)length >= sizeof(path))
+            rc = ws_error_set(err, WS_E_LIMIT, "%s: path too long", dir);
+        else if (tensor)
+            rc = ws_npy_save(path, &outputs[i].tensor, err);
+        else
+            rc = ws_datumpb_save(path, &outputs[i], from, err);
+    }
+    return rc;
+}
+
+#define MEDIAN_MS(result, count, field)                                                  \
+    median_ms((result)->times, (count), offsetof(struct ws_pipe_times, field))
+
+static void describe_datum(char *text, size_t size, const struct ws_datum *datum)
+{
+    if (datum->kind == WS_DATUM_TENSOR)
+        ws_tensor_describe(text, size, datum->tensor.dtype, datum->tensor.dims,
+                           datum->tensor.rank);
+    else
+        (void)snprintf(text, size, "%s of %zu", ws_datum_kind_name(datum->kind),
+                       datum->item_count);
+}
+
+static json_t *result_json(const struct run_options *options,
+                           const struct ws_graph *graph, const struct ws_cut *cut,
+                           const struct run_result *result)
+{
+    size_t n = options->repeat;
+    json_t *outputs = json_array();
+    for (size_t i = 0; i < graph->output_count; i++) {
+        char text[256];
+        describe_datum(text, sizeof(text), &result->outputs[i]);
+        json_array_append_new(outputs, json_pack("{s:s, s:s}", "name",
+                                                 graph->values[graph->outputs[i]].name,
+                                                 "type", text));
+    }
+    return json_pack(
+        "{s:s, s:I, s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:o}", "model",
+        options->path, "cut", (json_int_t)cut->number, "id", cut->id, "codec",
+        ws_codec_name(options->codec), "encoding", ws_encoding_name(options->encoding),
+        "runs", (json_int_t)n, "head_ms", MEDIAN_MS(result, n, head_ns), "encode_ms",
+        MEDIAN_MS(result, n, encode_ns), "decode_ms", MEDIAN_MS(result, n, decode_ns),
+        "tail_ms", MEDIAN_MS(result, n, tail_ns), "tensor_bytes",
+        (json_int_t)result->times[n - 1].tensor_bytes, "wire_bytes",
+        (json_int_t)result->times[n - 1].wire_bytes, "outputs", outputs);
+}
+
+static void print_result(const struct run_options *options, const struct ws_graph *graph,
+                         const struct ws_cut *cut, const struct run_result *result)
+{
+    size_t n = options->repeat;
+    if (options->cut != NULL)
+        printf("cut %zu (%s): %" PRIu64 " bytes cross, %" PRIu64 " on the wire\n",
+               cut->number, cut->id, result->times[n - 1].tensor_bytes,
+               result->times[n - 1].wire_bytes);
+    printf("head %.3f ms  encode %.3f ms  decode %.3f ms  tail %.3f ms%s\n",
+           MEDIAN_MS(result, n, head_ns), MEDIAN_MS(result, n, encode_ns),
+           MEDIAN_MS(result, n, decode_ns), MEDIAN_MS(result, n, tail_ns),
+           n > 1 ? "  (medians)" : "");
+    for (size_t i = 0; i < graph->output_count; i++) {
+        char text[256];
+        const struct ws_datum *output = &result->outputs[i];
+        describe_datum(text, sizeof(text), output);
+        printf("%s: %s", graph->values[graph->outputs[i]].name, text);
+        const struct ws_tensor *tensor = &output->tensor;
+        int is_row = output->kind == WS_DATUM_TENSOR && tensor->dtype == WS_DTYPE_FP32 &&
+                     tensor->rank == 2 && tensor->dims[0] == 1 && tensor->dims[1] > 1;
+        if (is_row)
+            printf("  largest at %zu",
+                   ws_compare_argmax(tensor, 0, (size_t)tensor->dims[1]));
+        putchar('\n');
+    }
+}
+
+static int run_model(const struct run_options *options, struct ws_error *err)
+{
+    struct ws_engine *engine = NULL;
+    struct ws_splitter *splitter = NULL;
+    struct ws_pipe *pipe = NULL;
+    struct ws_inputs inputs = {0};
+    struct ws_codec_range ranges[WS_CUT_TENSORS_MAX] = {0};
+    struct run_result result = {0};
+    struct ws_pipe_options at = {.codec = options->codec, .encoding = options->encoding};
+    int rc =
+        ws_model_options_open(&engine, &splitter, &options->model, options->path, err);
+    if (rc != 0)
+        goto out;
+    const struct ws_graph *graph = ws_splitter_graph(splitter);
+    const struct ws_cuts *cuts = ws_splitter_cuts(splitter);
+    at.cut = cuts->count - 1;
+    if (options->cut != NULL)
+        rc = ws_cuts_find(&at.cut, cuts, options->cut, err);
+    if (rc == 0)
+        rc = ws_inputs_load(&inputs, graph, options->inputs, options->input_count, err);
+    if (rc == 0 && options->codec == WS_CODEC_INT8C) {
+        rc = calibrate(ranges, splitter, at.cut, &inputs, err);
+        at.ranges = ranges;
+    }
+    if (rc == 0)
+        rc = ws_pipe_create(&pipe, splitter, &at, err);
+    if (rc == 0)
+        rc = run_all(&result, pipe, graph, &inputs, options->repeat, err);
+    if (rc == 0 && options->out_dir != NULL)
+        rc = save_outputs(options->out_dir, graph, result.outputs, err);
+    if (rc != 0)
+        goto out;
+    if (options->json) {
+        json_t *json = result_json(options, graph, &cuts->cuts[at.cut], &result);
+        json_dumpf(json, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(json);
+    } else {
+        print_result(options, graph, &cuts->cuts[at.cut], &result);
+    }
+out:
+    for (size_t i = 0;
+         result.outputs != NULL && i < ws_splitter_graph(splitter)->output_count; i++)
+        ws_datum_fini(&result.outputs[i]);
+    free(result.outputs);
+    free(result.times);
+    for (size_t i = 0; i < WS_CUT_TENSORS_MAX; i++)
+        ws_codec_range_fini(&ranges[i]);
+    ws_inputs_fini(&inputs);
+    ws_pipe_destroy(pipe);
+    ws_splitter_destroy(splitter);
+    ws_engine_destroy(engine);
+    return rc;
+}
+
+int ws_cmd_run(int argc, char **argv)
+{
+    struct ws_error err = {0};
+    struct run_options *options = calloc(1, sizeof(*options));
+    int status = WS_EXIT_OK;
+    if (options == NULL) {
+        ws_error_nomem(&err);
+        return ws_cli_fail(&err);
+    }
+    ws_model_options_init(&options->model);
+    options->repeat = 1;
+    if (parse(options, &status, argc, argv) == 0 && run_model(options, &err) != 0)
+        status = ws_cli_fail(&err);
+    ws_model_options_fini(&options->model);
+    free(options);
+    return status;
+}

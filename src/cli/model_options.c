@@ -1,0 +1,135 @@
+#include "cli/model_options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+
+void ws_model_options_init(struct ws_model_options *options)
+{
+    *options = (struct ws_model_options){.splitter.level = WS_LEVEL_ALL};
+}
+
+void ws_model_options_fini(struct ws_model_options *options)
+{
+    for (size_t i = 0; i < options->text_count; i++)
+        free(options->texts[i]);
+    options->text_count = 0;
+}
+
+/* Cuts "KEY=VALUE" in two; the key is the options' to free. */
+static int cut_pair(const char **key, const char **value,
+                    struct ws_model_options *options, const char *text, const char *what,
+                    struct ws_error *err)
+{
+    const char *equals = strchr(text, '=');
+    size_t room = sizeof(options->texts) / sizeof(options->texts[0]);
+    if (equals == NULL || equals == text)
+        return ws_error_set(err, WS_E_USAGE, "%s: \"%s\" is not of the form NAME=VALUE",
+                            what, text);
+    if (options->text_count == room)
+        return ws_error_set(err, WS_E_USAGE, "%s: given too often", what);
+    char *copy = strndup(text, (size_t)(equals - text));
+    if (copy == NULL)
+        return ws_error_nomem(err);
+    options->texts[options->text_count++] = copy;
+    *key = copy;
+    *value = equals + 1;
+    return 0;
+}
+
+static int take_dim(struct ws_model_options *options, const char *text,
+                    struct ws_error *err)
+{
+    struct ws_splitter_options *splitter = &options->splitter;
+    const char *name = NULL, *size = NULL;
+    int64_t number = 0;
+    if (splitter->dim_count == WS_MODEL_DIMS_MAX)
+        return ws_error_set(err, WS_E_USAGE, "--dim: given more than %d times",
+                            WS_MODEL_DIMS_MAX);
+    int rc = cut_pair(&name, &size, options, text, "--dim", err);
+    if (rc == 0)
+        rc = ws_parse_i64(&number, size, 1, INT32_MAX, "--dim", err);
+    if (rc != 0)
+        return rc;
+    options->dims[splitter->dim_count++] = (struct ws_dim){.name = name, .size = number};
+    return 0;
+}
+
+static int take_level(struct ws_model_options *options, const char *text,
+                      struct ws_error *err)
+{
+    for (int level = WS_LEVEL_NONE; level <= WS_LEVEL_ALL; level++) {
+        if (strcmp(ws_level_name((enum ws_level)level), text) == 0) {
+            options->splitter.level = (enum ws_level)level;
+            return 0;
+        }
+    }
+    return ws_error_set(err, WS_E_USAGE,
+                        "--level: \"%s\" is not none, basic, extended or all", text);
+}
+
+static int take_provider_option(struct ws_model_options *options, const char *text,
+                                struct ws_error *err)
+{
+    const char *key = NULL, *value = NULL;
+    size_t count = 0;
+    while (options->provider_options[count] != NULL)
+        count++;
+    if (count == 2 * WS_PROVIDER_OPTIONS_MAX)
+        return ws_error_set(err, WS_E_USAGE, "--provider-option: given too often");
+    int rc = cut_pair(&key, &value, options, text, "--provider-option", err);
+    if (rc != 0)
+        return rc;
+    options->provider_options[count] = key;
+    options->provider_options[count + 1] = value;
+    return 0;
+}
+
+int ws_model_options_take(struct ws_model_options *options, int option, const char *value,
+                          struct ws_error *err)
+{
+    int64_t number = 0;
+    int rc = 0;
+    switch (option) {
+    case WS_OPT_THREADS:
+        rc = ws_parse_i64(&number, value, 1, 1024, "--threads", err);
+        options->engine.threads = (int)number;
+        return rc;
+    case WS_OPT_SPIN:
+        options->engine.spinning = 1;
+        return 0;
+    case WS_OPT_PROVIDER:
+        options->engine.provider = value;
+        return 0;
+    case WS_OPT_PROVIDER_OPTION:
+        return take_provider_option(options, value, err);
+    case WS_OPT_LEVEL:
+        return take_level(options, value, err);
+    case WS_OPT_DIM:
+        return take_dim(options, value, err);
+    case WS_OPT_MEMORY:
+        return ws_parse_bytes(&options->splitter.memory_bytes_max, value, "--memory",
+                              err);
+    default:
+        return ws_error_set(err, WS_E_USAGE, "unknown option");
+    }
+}
+
+int ws_model_options_open(struct ws_engine **out_engine,
+                          struct ws_splitter **out_splitter,
+                          const struct ws_model_options *options, const char *path,
+                          struct ws_error *err)
+{
+    struct ws_engine_options engine = options->engine;
+    struct ws_splitter_options splitter = options->splitter;
+    engine.provider_options = options->provider_options;
+    splitter.dims = options->dims;
+    int rc = ws_engine_create(out_engine, &engine, err);
+    if (rc == 0)
+        rc = ws_splitter_create(out_splitter, *out_engine, path, &splitter, err);
+    if (rc == 0 && ws_splitter_note(*out_splitter)[0] != '\0')
+        fprintf(stderr, "wattshed: %s: %s\n", path, ws_splitter_note(*out_splitter));
+    return rc;
+}
