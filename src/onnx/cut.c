@@ -229,7 +229,8 @@ static int add_cut(struct build *build, size_t position, const size_t *tensors,
         return 0;
     if (rc != 0 && rc != WS_E_MISMATCH)
         return rc;
-    rc = ws_indices_reserve(&build->tensors, count, err);
+    /* One more, so that the array exists where no cut has a tensor. */
+    rc = ws_indices_reserve(&build->tensors, count + 1, err);
     if (rc != 0)
         return rc;
     size_t *stored = build->tensors.items + build->tensors.count;
