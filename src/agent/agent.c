@@ -15,8 +15,8 @@ static const double late_max = 1000;
 
 /* Machines: a few per cent off at first, and a clear change may be any. The link: its
  * rate changes far more than its delay, and it is looked at again after a while. */
-static const struct ws_drift_options machine_drift = {{0.02, 0}, {2, 0}, 0};
-static const struct ws_drift_options link_drift = {{0.02, 0.05}, {0.5, 20}, 30000};
+static const struct ws_drift_options machine_drift = {{0.02, 0}, {2, 0}, 0.05, 0};
+static const struct ws_drift_options link_drift = {{0.02, 0.05}, {0.5, 20}, 0.1, 30000};
 
 struct waiting {
     struct ws_agent_request request;

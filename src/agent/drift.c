@@ -5,6 +5,7 @@
 
 static const double noise_first = 0.1 * 0.1; /* variance, before anything was seen */
 static const double noise_least = 0.02 * 0.02;
+static const double noise_most = 0.25 * 0.25;
 static const double noise_rate = 1.0 / 64; /* weight of one observation in the noise */
 static const double walk = 1.0 / 4096; /* share of the prior's variance added a time */
 static const double outlier = 3;       /* standard deviations */
@@ -28,11 +29,23 @@ static double remembered(const struct ws_drift *drift, double now_ms)
     return exp(-(now_ms - drift->at_ms) / forget);
 }
 
-void ws_drift_get(double out[2], const struct ws_drift *drift, double now_ms)
+/* The filter's own factors, forgetting counted in. */
+static void recall(double out[2], const struct ws_drift *drift, double now_ms)
 {
     double keep = remembered(drift, now_ms);
     for (int i = 0; i < 2; i++)
         out[i] = 1 + (drift->factor[i] - 1) * keep;
+}
+
+void ws_drift_get(double out[2], const struct ws_drift *drift, double now_ms)
+{
+    double band = drift->options.band;
+    recall(out, drift, now_ms);
+    for (int i = 0; i < 2; i++) {
+        double off = fabs(out[i] - 1);
+        if (off < 2 * band)
+            out[i] = 1 + copysign(2 * fmax(off - band, 0), out[i] - 1);
+    }
 }
 
 /* One step of the filter with observation variance `noise`. The innovation may be cut
@@ -57,7 +70,7 @@ void ws_drift_observe(struct ws_drift *drift, const double share[2], double rati
 {
     const struct ws_drift_options *o = &drift->options;
     double now[2];
-    ws_drift_get(now, drift, now_ms);
+    recall(now, drift, now_ms);
     memcpy(drift->factor, now, sizeof(now));
     drift->p[0] += walk * o->prior_sd[0] * o->prior_sd[0];
     drift->p[2] += walk * o->prior_sd[1] * o->prior_sd[1];
@@ -72,9 +85,9 @@ void ws_drift_observe(struct ws_drift *drift, const double share[2], double rati
     double score = innovation / sqrt(spread);
     if (fabs(score) <= outlier) {
         drift->surprise = 0;
-        double relative = innovation / foreseen;
-        drift->noise += noise_rate * (relative * relative - drift->noise);
-        drift->noise = fmax(drift->noise, noise_least);
+        /* Only as much of it as the uncertainty of the factors does not explain. */
+        drift->noise += noise_rate * drift->noise * (score * score - 1);
+        drift->noise = fmin(fmax(drift->noise, noise_least), noise_most);
     } else if (drift->surprise * score > 0) {
         /* The second in a row: not noise. Believe it at once. */
         drift->p[0] += o->jump_sd[0] * o->jump_sd[0];

@@ -13,7 +13,9 @@
 struct ws_drift_options {
     double prior_sd[2]; /* how far a factor may be off at first, and is let drift */
     double jump_sd[2];  /* how far it may have jumped once things clearly changed */
-    double forget_ms;   /* time constant of the way back to the plan; 0: never */
+    double band;      /* as far from 1 as this a factor counts as 1: the plan is trusted;
+                       * from twice as far it counts in full */
+    double forget_ms; /* time constant of the way back to the plan; 0: never */
 };
 
 struct ws_drift {

@@ -6,6 +6,8 @@
 
 /* In the order of the work: look at a model first, serve it last. */
 static const struct ws_command commands[] = {
+    {"replay", ws_cmd_replay,
+     "compare policies on a recorded testbed, on a virtual clock"},
     {"run", ws_cmd_run, "run a model, whole or cut, on inputs from files"},
     {"verify", ws_cmd_verify, "prove that cutting changes nothing, at every natural cut"},
     {"zoo", ws_cmd_zoo, "write a well-known network with weights from a seed"},

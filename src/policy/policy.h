@@ -37,6 +37,7 @@ struct ws_policy_options {
     const struct ws_spread *own;
     const double *switch_ms; /* [knob_count of the plan's space]; NULL: no cost */
     double idle_w;           /* of the edge, for transfer time beyond the plan's */
+    const void *oracle;      /* for replay's own; policies here know nothing of it */
 };
 
 struct ws_policy_ops {

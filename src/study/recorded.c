@@ -52,7 +52,9 @@ static int recorded_evaluate(struct ws_evaluator *evaluator, struct ws_outcome *
     size_t samples = ws_table_samples_of(table, number);
     struct ws_rng rng;
     ws_rng_init(&rng, seed);
-    if (recorded->noise == WS_NOISE_POOLED && samples >= WS_RECORDED_OWN_SAMPLES_MIN)
+    int own = recorded->noise == WS_NOISE_OWN || (recorded->noise == WS_NOISE_POOLED &&
+                                                  samples >= WS_RECORDED_OWN_SAMPLES_MIN);
+    if (own)
         ws_table_sample(&outcome, table, number, ws_rng_below(&rng, samples));
     else if (recorded->noise == WS_NOISE_POOLED && table->residual_count > 0)
         scale(&outcome, table->residuals[ws_rng_below(&rng, table->residual_count)]);
@@ -122,10 +124,12 @@ int ws_noise_find(enum ws_noise *out, const char *name, struct ws_error *err)
 {
     if (strcmp(name, "pooled") == 0)
         *out = WS_NOISE_POOLED;
+    else if (strcmp(name, "own") == 0)
+        *out = WS_NOISE_OWN;
     else if (strcmp(name, "none") == 0)
         *out = WS_NOISE_NONE;
     else
-        return ws_error_set(err, WS_E_USAGE, "noise \"%s\" is neither pooled nor none",
+        return ws_error_set(err, WS_E_USAGE, "noise \"%s\": expected pooled, own or none",
                             name);
     return 0;
 }

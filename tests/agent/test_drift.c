@@ -3,8 +3,8 @@
 #include "agent/drift.h"
 #include "base/rng.h"
 
-static const struct ws_drift_options machine = {{0.02, 0}, {2, 0}, 0};
-static const struct ws_drift_options link_options = {{0.02, 0.05}, {0.5, 20}, 30000};
+static const struct ws_drift_options machine = {{0.02, 0}, {2, 0}, 0, 0};
+static const struct ws_drift_options link_options = {{0.02, 0.05}, {0.5, 20}, 0, 30000};
 static const double whole[2] = {1, 0};
 
 static double factor(const struct ws_drift *drift, int i, double now_ms)
