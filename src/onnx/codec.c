@@ -490,22 +490,32 @@ int ws_coding_nodes(struct ws_builder *builder, const struct ws_coding *coding,
     return ws_builder_status(builder, err);
 }
 
-/* The ends of a stand-alone side. */
-static void declare_ends(struct ws_builder *b, const struct ws_coding *coding,
-                         enum ws_codec_side side)
+static void declare_wires(struct ws_builder *b, const struct ws_coding *coding,
+                          enum ws_codec_side side, int passing_too)
 {
-    int encode = side == WS_CODEC_ENCODE;
+    for (size_t i = 0; i < coding->wire_count; i++) {
+        const struct ws_codec_wire *w = &coding->wires[i];
+        if (!w->passes || passing_too)
+            (side == WS_CODEC_ENCODE ? ws_builder_output : ws_builder_input)(
+                b, w->name, w->dtype, w->has_shape ? w->dims : NULL, w->rank);
+    }
+}
+
+void ws_coding_declare(struct ws_builder *builder, const struct ws_coding *coding,
+                       enum ws_codec_side side)
+{
+    declare_wires(builder, coding, side, 1);
+}
+
+/* The tensors themselves, as the other ends of a stand-alone side. */
+static void declare_tensors(struct ws_builder *b, const struct ws_coding *coding,
+                            enum ws_codec_side side)
+{
     for (size_t i = 0; i < coding->tensor_count; i++) {
         const struct ws_codec_tensor *t = &coding->tensors[i].tensor;
         if (!coding->tensors[i].passes)
-            (encode ? ws_builder_input : ws_builder_output)(
+            (side == WS_CODEC_ENCODE ? ws_builder_input : ws_builder_output)(
                 b, t->name, t->dtype, t->has_shape ? t->dims : NULL, t->rank);
-    }
-    for (size_t i = 0; i < coding->wire_count; i++) {
-        const struct ws_codec_wire *w = &coding->wires[i];
-        if (!w->passes)
-            (encode ? ws_builder_output : ws_builder_input)(
-                b, w->name, w->dtype, w->has_shape ? w->dims : NULL, w->rank);
     }
 }
 
@@ -519,7 +529,8 @@ int ws_coding_model(struct ws_buf *out, const struct ws_coding *coding,
     int rc = ws_builder_create(&builder, name, WS_CODEC_OPSET, err);
     if (rc != 0)
         return rc;
-    declare_ends(builder, coding, side);
+    declare_tensors(builder, coding, side);
+    declare_wires(builder, coding, side, 0);
     rc = ws_coding_nodes(builder, coding, side, WS_CODEC_OPSET, err);
     if (rc == 0)
         rc = ws_builder_pack(out, builder, err);

@@ -94,6 +94,12 @@ enum ws_codec_side { WS_CODEC_ENCODE, WS_CODEC_DECODE };
  * int8 needs 11, int8c per channel 13. */
 int ws_coding_nodes(struct ws_builder *builder, const struct ws_coding *coding,
                     enum ws_codec_side side, int64_t opset, struct ws_error *err);
+/* Declares every wire tensor, passing ones too, as an output (encoder) or input (decoder)
+ * of the builder's graph. With ws_coding_nodes this is what a segment needs as epilogue
+ * and outputs (a head), or prologue and inputs (a tail): take the lists from
+ * ws_builder_graph. */
+void ws_coding_declare(struct ws_builder *builder, const struct ws_coding *coding,
+                       enum ws_codec_side side);
 /* Appends one side as a ModelProto of its own. Inputs of an encoder and outputs of a
  * decoder are the tensors that do not pass, in order; the others' ends the wire tensors
  * that do not pass. WS_E_USAGE for a plain coding. */

@@ -1,14 +1,14 @@
 #include "check.h"
+#include "onnx/run_once.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
 #include "core/half.h"
-#include "engine/engine.h"
 #include "onnx/codec.h"
 
-enum { CHANNELS = 3, TENSORS_MAX = 8 };
+enum { CHANNELS = 3, TENSORS_MAX = RUN_IO_MAX };
 
 static struct ws_engine *engine;
 
@@ -64,32 +64,12 @@ static size_t run_side(struct ws_tensor *outputs, const struct ws_coding *coding
 {
     struct ws_error err = {0};
     struct ws_buf model;
-    struct ws_session *session = NULL;
-    struct ws_engine_value *in[TENSORS_MAX] = {0}, *out[TENSORS_MAX] = {0};
     ws_buf_init(&model, 0);
     if (ws_coding_model(&model, coding, side, &err) != 0)
         fail_msg("%s", err.text);
     const struct ws_session_source source = {
         .bytes = model.data, .size_bytes = model.size, .level = WS_LEVEL_ALL};
-    if (ws_session_create(&session, engine, &source, &err) != 0)
-        fail_msg("%s", err.text);
-    assert_int_equal(ws_session_input_count(session), input_count);
-    for (size_t i = 0; i < input_count; i++)
-        assert_int_equal(ws_engine_value_from_tensor(&in[i], engine, &inputs[i], &err),
-                         0);
-    if (ws_session_run(session, in, out, &err) != 0)
-        fail_msg("%s", err.text);
-    size_t count = ws_session_output_count(session);
-    for (size_t i = 0; i < count; i++) {
-        struct ws_datum copy;
-        assert_int_equal(ws_engine_value_to_datum(&copy, out[i], &err), 0);
-        assert_int_equal(copy.kind, WS_DATUM_TENSOR);
-        outputs[i] = copy.tensor;
-        ws_engine_value_destroy(out[i]);
-    }
-    for (size_t i = 0; i < input_count; i++)
-        ws_engine_value_destroy(in[i]);
-    ws_session_destroy(session);
+    size_t count = run_once(outputs, engine, &source, inputs, input_count);
     ws_buf_fini(&model);
     return count;
 }

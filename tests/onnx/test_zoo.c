@@ -1,12 +1,12 @@
 #include "check.h"
+#include "onnx/run_once.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/digest.h"
-#include "base/rng.h"
-#include "engine/engine.h"
+#include "core/sample.h"
 #include "onnx/graph.h"
 #include "onnx/model.h"
 #include "onnx/zoo.h"
@@ -150,36 +150,22 @@ static void test_graph_agrees(void **state)
     unlink(path);
 }
 
-/* Runs the model on seeded normal images; the logits. */
+/* Runs the model on a seeded normal image; the logits. */
 static void run_model(float logits[CLASSES])
 {
-    struct ws_error err = {0};
     struct ws_engine *engine = NULL;
-    struct ws_session *session = NULL;
-    struct ws_engine_value *in = NULL, *out = NULL;
-    struct ws_tensor image, view;
-    struct ws_rng rng;
+    struct ws_tensor image, out[RUN_IO_MAX];
     const struct ws_session_source source = {.path = path, .level = WS_LEVEL_ALL};
-    assert_int_equal(
-        ws_engine_create(&engine, &(struct ws_engine_options){.threads = 1}, &err), 0);
-    if (ws_session_create(&session, engine, &source, &err) != 0)
-        fail_msg("%s", err.text);
-    const struct ws_io_type *type = ws_session_input(session, 0);
-    assert_int_equal(ws_tensor_init(&image, type->dtype, type->dims, type->rank, NULL),
+    assert_int_equal(ws_sample_tensor(&image, WS_DTYPE_FP32,
+                                      (const int64_t[]){1, 3, 224, 224}, 4, 7, NULL),
                      0);
-    ws_rng_init(&rng, 7);
-    for (size_t i = 0; i < image.size_bytes / sizeof(float); i++)
-        ((float *)image.data)[i] = (float)ws_rng_normal(&rng);
-    assert_int_equal(ws_engine_value_from_tensor(&in, engine, &image, &err), 0);
-    if (ws_session_run(session, &in, &out, &err) != 0)
-        fail_msg("%s", err.text);
-    assert_int_equal(ws_engine_value_view(&view, out, &err), 0);
-    assert_int_equal(view.size_bytes, CLASSES * sizeof(float));
-    memcpy(logits, view.data, view.size_bytes);
-    ws_engine_value_destroy(out);
-    ws_engine_value_destroy(in);
+    assert_int_equal(
+        ws_engine_create(&engine, &(struct ws_engine_options){.threads = 1}, NULL), 0);
+    assert_int_equal(run_once(out, engine, &source, &image, 1), 1);
+    assert_int_equal(out[0].size_bytes, CLASSES * sizeof(float));
+    memcpy(logits, out[0].data, out[0].size_bytes);
+    ws_tensor_fini(&out[0]);
     ws_tensor_fini(&image);
-    ws_session_destroy(session);
     ws_engine_destroy(engine);
 }
 
