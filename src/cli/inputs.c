@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/sample.h"
 #include "onnx/npy.h"
-#include "onnx/sample.h"
 #include "onnx/tensorpb.h"
 
 void ws_inputs_fini(struct ws_inputs *inputs)
@@ -167,8 +167,8 @@ int ws_inputs_draw(struct ws_inputs *out, const struct ws_graph *graph, uint64_t
                               "input \"%s\" is no tensor: no values can be drawn for it",
                               value->name);
         else
-            rc = ws_sample_draw(&inputs.data[i].tensor, value->dtype, value->dims,
-                                value->rank, seed + i, err);
+            rc = ws_sample_tensor(&inputs.data[i].tensor, value->dtype, value->dims,
+                                  value->rank, seed + i, err);
     }
     if (rc == 0)
         *out = inputs;

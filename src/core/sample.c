@@ -112,7 +112,10 @@ int ws_sample_tensor(struct ws_tensor *out, enum ws_dtype dtype, const int64_t *
 {
     struct ws_tensor tensor = {0};
     struct ws_rng rng;
-    int rc = ws_tensor_init(&tensor, dtype, dims, rank, err);
+    int64_t known[WS_TENSOR_RANK_MAX] = {0};
+    for (size_t i = 0; i < rank && i < WS_TENSOR_RANK_MAX; i++)
+        known[i] = dims[i] < 0 ? 1 : dims[i];
+    int rc = ws_tensor_init(&tensor, dtype, known, rank, err);
     if (rc != 0)
         return rc;
     ws_rng_init(&rng, seed);

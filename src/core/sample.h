@@ -17,7 +17,7 @@
 /* Wider integers are below this. */
 enum { WS_SAMPLE_INDEX_BOUND = 4 };
 
-/* WS_E_TYPE for an unknown type or a dimension that is not known. */
+/* Dimensions that are not known (-1) become 1. WS_E_TYPE for an unknown type. */
 int ws_sample_tensor(struct ws_tensor *out, enum ws_dtype dtype, const int64_t *dims,
                      size_t rank, uint64_t seed, struct ws_error *err);
 

@@ -83,15 +83,23 @@ static void test_strings(void **state)
     ws_tensor_fini(&b);
 }
 
-static void test_refused(void **state)
+static void test_shapes(void **state)
 {
     (void)state;
     struct ws_tensor tensor;
-    const int64_t unknown[] = {1, -1};
-    assert_int_equal(ws_sample_tensor(&tensor, WS_DTYPE_FP32, unknown, 2, 0, NULL),
-                     WS_E_TYPE);
+    const int64_t unknown[] = {3, -1}, many[WS_TENSOR_RANK_MAX + 1] = {0};
+    assert_int_equal(ws_sample_tensor(&tensor, WS_DTYPE_FP32, unknown, 2, 0, NULL), 0);
+    assert_int_equal(tensor.dims[0], 3);
+    assert_int_equal(tensor.dims[1], 1);
+    ws_tensor_fini(&tensor);
+    assert_int_equal(ws_sample_tensor(&tensor, WS_DTYPE_INT8, unknown, 0, 0, NULL), 0);
+    assert_int_equal(tensor.size_bytes, 1);
+    ws_tensor_fini(&tensor);
     assert_int_equal(ws_sample_tensor(&tensor, WS_DTYPE_UNDEFINED, dims, 2, 0, NULL),
                      WS_E_TYPE);
+    assert_int_equal(
+        ws_sample_tensor(&tensor, WS_DTYPE_FP32, many, WS_TENSOR_RANK_MAX + 1, 0, NULL),
+        WS_E_LIMIT);
 }
 
 int main(void)
@@ -99,7 +107,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_seed), cmocka_unit_test(test_floats),
         cmocka_unit_test(test_integers),  cmocka_unit_test(test_strings),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_shapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
