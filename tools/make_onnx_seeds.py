@@ -148,6 +148,32 @@ def sound():
             [X, info("c", [], 9)], [Y], infos=[info("t", ["n", 4])],
         )
     )
+    inner = graph([node("Neg", ["t"], ["u"]), node("Add", ["u", "z"], ["o"])],
+                  [], [info("o", ["n", 4])])
+    shadow = graph(
+        [node("Relu", ["x"], ["t"]),
+         node("If", ["c"], ["o"], body_attribute("then_branch", inner),
+              body_attribute("else_branch", inner))],
+        [], [info("o", ["n", 4])],
+    )
+    yield "shadows", model(
+        graph(
+            [node("Neg", ["x"], ["t"]), node("Abs", ["x"], ["z"]),
+             node("If", ["c"], ["v"], body_attribute("then_branch", shadow),
+                  body_attribute("else_branch", shadow)),
+             node("Add", ["v", "t"], ["y"])],
+            [X, info("c", [], 9)], [Y],
+            infos=[info(name, ["n", 4]) for name in "tzv"],
+        )
+    )
+    yield "recurrent", model(
+        graph(
+            [node("Add", ["x", "h"], ["s"]), node("Tanh", ["s"], ["hn"]),
+             node("Neg", ["hn"], ["y"])],
+            [X, info("h", ["n", 4])], [Y, info("hn", ["n", 4])],
+            infos=[info("s", ["n", 4])],
+        )
+    )
     yield "outputs-early", model(
         graph(
             [node("Relu", ["x"], ["a"]), node("Neg", ["a"], ["b"])],

@@ -462,33 +462,34 @@ void ws_cuts_destroy(struct ws_cuts *cuts)
 
 /* ---- looking up ---- */
 
-static int has_tensor(const struct ws_cut *cut, const struct ws_graph *graph,
-                      const char *name, size_t size)
+/* Whether `name` is one of the names in `text`, which are joined by commas. */
+static int is_listed(const char *text, const char *name)
 {
-    for (size_t i = 0; i < cut->tensor_count; i++) {
-        const char *own = graph->values[cut->tensors[i]].name;
-        if (strlen(own) == size && memcmp(own, name, size) == 0)
+    size_t size = strlen(name);
+    for (;;) {
+        size_t item = strcspn(text, ",");
+        if (item == size && memcmp(text, name, size) == 0)
             return 1;
+        if (text[item] == '\0')
+            return 0;
+        text += item + 1;
     }
-    return 0;
 }
 
-/* Whether `text`, names joined by commas, names the cut's tensors and no others. */
+/* Whether `text` names the cut's tensors, each once, and no others. */
 static int is_named(const struct ws_cut *cut, const struct ws_graph *graph,
                     const char *text)
 {
-    size_t count = 0;
-    if (cut->tensor_count == 1 && has_tensor(cut, graph, text, strlen(text)))
+    size_t items = 1;
+    if (cut->tensor_count == 1 && strcmp(graph->values[cut->tensors[0]].name, text) == 0)
         return 1; /* a single name may have a comma in it */
-    for (const char *at = text;; at++) {
-        size_t size = strcspn(at, ",");
-        if (!has_tensor(cut, graph, at, size))
+    for (const char *at = text; *at != '\0'; at++)
+        items += *at == ',';
+    for (size_t i = 0; i < cut->tensor_count; i++) {
+        if (!is_listed(text, graph->values[cut->tensors[i]].name))
             return 0;
-        count++;
-        at += size;
-        if (*at == '\0')
-            return count == cut->tensor_count;
     }
+    return items == cut->tensor_count;
 }
 
 int ws_cuts_find(size_t *out_number, const struct ws_cuts *cuts, const char *text,

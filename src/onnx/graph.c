@@ -413,3 +413,13 @@ int ws_graph_find(size_t *out, const struct ws_graph *graph, const char *name,
     return ws_error_set(err, WS_E_NOT_FOUND, "%s has no tensor \"%s\"",
                         ws_model_path(graph->model), name);
 }
+
+const char *ws_node_op(const struct ws_node *node)
+{
+    return ws_proto_text(node->proto->op_type);
+}
+
+const char *ws_node_name(const struct ws_node *node)
+{
+    return ws_proto_text(node->proto->name);
+}

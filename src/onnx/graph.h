@@ -101,6 +101,10 @@ int ws_graph_infer_shapes(struct ws_graph *graph, ws_shape_source source, void *
                           const struct ws_dim *dims, size_t dim_count,
                           struct ws_error *err);
 
+/* "" where the file does not say. */
+const char *ws_node_op(const struct ws_node *node);
+const char *ws_node_name(const struct ws_node *node);
+
 /* The value of that name; WS_E_NOT_FOUND names it. */
 int ws_graph_find(size_t *out, const struct ws_graph *graph, const char *name,
                   struct ws_error *err);

@@ -1,0 +1,131 @@
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+
+#include "cli/command.h"
+#include "cli/commands.h"
+#include "cli/inspect_report.h"
+#include "cli/model_options.h"
+
+static const char usage[] =
+    "usage: wattshed inspect MODEL [--all] [--json] [--dot FILE] [OPTION ...]\n"
+    "\n"
+    "Lists the places where a model can be cut: what crosses, how many bytes, and the\n"
+    "work and weights on either side. Natural cuts are those that the runtime's\n"
+    "optimisation leaves open, so that both halves run at the speed of the whole.\n"
+    "\n"
+    "  --all              cuts that are not natural too\n"
+    "  --json             prints JSON; bytes and work that are not known are null\n"
+    "  --dot FILE         also writes the graph for Graphviz, natural cuts in blue and\n"
+    "                     bottlenecks in red\n" WS_MODEL_OPTIONS_HELP "\n"
+    "example: wattshed inspect etc/demo/digits.onnx\n";
+
+struct inspect_options {
+    struct ws_model_options model;
+    const char *path;
+    const char *dot;
+    int all;
+    int json;
+};
+
+enum { OPT_ALL = 256, OPT_JSON, OPT_DOT };
+
+static const struct option long_options[] = {
+    {"all", no_argument, NULL, OPT_ALL},       {"json", no_argument, NULL, OPT_JSON},
+    {"dot", required_argument, NULL, OPT_DOT}, WS_MODEL_LONG_OPTIONS,
+    {"help", no_argument, NULL, 'h'},          {0},
+};
+
+/* 0, or 1 with an exit status. */
+static int parse(struct inspect_options *options, int *status, int argc, char **argv)
+{
+    struct ws_error err = {0};
+    int option, rc = 0;
+    while (rc == 0 && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+        switch (option) {
+        case 'h':
+            fputs(usage, stdout);
+            *status = WS_EXIT_OK;
+            return 1;
+        case OPT_ALL:
+            options->all = 1;
+            break;
+        case OPT_JSON:
+            options->json = 1;
+            break;
+        case OPT_DOT:
+            options->dot = optarg;
+            break;
+        case '?':
+            *status = WS_EXIT_USAGE; /* getopt has said why */
+            return 1;
+        default:
+            rc = ws_model_options_take(&options->model, option, optarg, &err);
+            break;
+        }
+    }
+    if (rc != 0)
+        *status = ws_cli_usage_error("inspect", "%s", err.text);
+    else if (optind + 1 != argc)
+        *status = ws_cli_usage_error("inspect", "one MODEL is needed");
+    else
+        options->path = argv[optind];
+    return rc != 0 || optind + 1 != argc;
+}
+
+static int write_dot(const char *path, const struct ws_inspect_view *view,
+                     struct ws_error *err)
+{
+    FILE *to = fopen(path, "we");
+    if (to == NULL)
+        return ws_error_set_errno(err, WS_E_IO, errno, "create %s", path);
+    ws_inspect_dot(to, view);
+    int failed = ferror(to);
+    if (fclose(to) != 0 || failed)
+        return ws_error_set(err, WS_E_IO, "cannot write all of %s", path);
+    return 0;
+}
+
+static int report(const struct inspect_options *options,
+                  const struct ws_splitter *splitter, struct ws_error *err)
+{
+    const struct ws_cuts *cuts = ws_splitter_cuts(splitter);
+    char digest[WS_DIGEST_TEXT];
+    struct ws_inspect_view view = {.cuts = cuts,
+                                   .digest = digest,
+                                   .note = ws_splitter_note(splitter),
+                                   .all = options->all};
+    int rc = ws_model_digest(digest, cuts->graph->model, err);
+    if (rc == 0 && options->dot != NULL)
+        rc = write_dot(options->dot, &view, err);
+    if (rc == 0 && options->json)
+        rc = ws_inspect_json(stdout, &view, err);
+    else if (rc == 0)
+        ws_inspect_table(stdout, &view);
+    if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
+        rc = ws_error_set_errno(err, WS_E_IO, errno, "write the report");
+    return rc;
+}
+
+int ws_cmd_inspect(int argc, char **argv)
+{
+    struct inspect_options options = {0};
+    struct ws_error err = {0};
+    struct ws_engine *engine = NULL;
+    struct ws_splitter *splitter = NULL;
+    int status = WS_EXIT_OK;
+    ws_model_options_init(&options.model);
+    if (parse(&options, &status, argc, argv) != 0)
+        goto out;
+    int rc =
+        ws_model_options_open(&engine, &splitter, &options.model, options.path, &err);
+    if (rc == 0)
+        rc = report(&options, splitter, &err);
+    if (rc != 0)
+        status = ws_cli_fail(&err);
+out:
+    ws_splitter_destroy(splitter);
+    ws_engine_destroy(engine);
+    ws_model_options_fini(&options.model);
+    return status;
+}
