@@ -42,8 +42,10 @@ static int unpack(struct ws_model *model, struct ws_error *err)
     ws_buf_init(&skeleton, WS_MODEL_SKEL_MAX);
     int rc =
         ws_skeleton_build(&skeleton, own->map.data, own->map.size, own->location, err);
-    if (rc != 0)
+    if (rc != 0) {
+        ws_error_context(err, "not an ONNX model");
         goto out;
+    }
     model->proto =
         onnx__model_proto__unpack(NULL, skeleton.size, (const uint8_t *)skeleton.data);
     if (model->proto == NULL)
