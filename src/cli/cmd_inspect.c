@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "cli/commands.h"
 #include "cli/inspect_report.h"
 #include "cli/model_options.h"
 
@@ -15,7 +14,8 @@ static const char usage[] =
     "optimisation leaves open, so that both halves run at the speed of the whole.\n"
     "\n"
     "  --all              cuts that are not natural too\n"
-    "  --json             prints JSON; bytes and work that are not known are null\n"
+    "  --json             prints JSON; bytes and work that are not known are null, and\n"
+    "                     dims_assumed says how many dimensions of a cut count as 1\n"
     "  --dot FILE         also writes the graph for Graphviz, natural cuts in blue and\n"
     "                     bottlenecks in red\n" WS_MODEL_OPTIONS_HELP "\n"
     "example: wattshed inspect etc/demo/digits.onnx\n";

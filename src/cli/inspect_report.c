@@ -208,11 +208,11 @@ static json_t *values_json(const struct ws_graph *graph, const size_t *values,
 
 static json_t *cut_json(const struct ws_graph *graph, const struct ws_cut *cut)
 {
-    int exact = cut->bytes_known && cut->dims_assumed == 0;
     return json_pack("{s:I, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:b}", "number",
                      (json_int_t)cut->number, "id", cut->id, "tensors",
                      values_json(graph, cut->tensors, cut->tensor_count), "bytes",
-                     known_integer(exact, cut->bytes), "macs_before",
+                     known_integer(cut->bytes_known, cut->bytes), "dims_assumed",
+                     (json_int_t)cut->dims_assumed, "macs_before",
                      known_integer(cut->macs_known, cut->macs_before), "macs_after",
                      known_integer(cut->macs_known, cut->macs_after),
                      "weight_bytes_before", (json_int_t)cut->weight_bytes_before,

@@ -27,7 +27,7 @@ struct ws_cut {
     uint64_t weight_bytes_before, weight_bytes_after;
     enum ws_natural natural;
     unsigned bytes_known : 1; /* every type and rank was known */
-    unsigned macs_known : 1;  /* so were all shapes that the work was counted from */
+    unsigned macs_known : 1;  /* the work of every node was, see ws_node */
     unsigned bottleneck : 1;  /* fewer bytes than the input and than each earlier natural
                                  cut (arXiv 2205.11269) */
     char id[WS_CUT_ID_TEXT];

@@ -50,10 +50,11 @@ struct ws_node {
     unsigned is_free : 1;     /* repeated on each side that uses it: constants, and
                                  DequantizeLinear by constant parameters */
     unsigned is_needed : 1;   /* some graph output depends on it */
-    unsigned macs_known : 1;  /* macs was counted from known shapes */
-    uint64_t macs;            /* multiply-accumulates; unknown dimensions count as 1 */
-    uint64_t io_bytes;        /* read and written: inputs, weights, outputs */
-    uint64_t weight_bytes;    /* of the weights among its inputs */
+    unsigned
+        macs_known : 1; /* macs was counted from known ranks, and no body was left out */
+    uint64_t macs;      /* multiply-accumulates; unknown dimensions count as 1 */
+    uint64_t io_bytes;  /* read and written: inputs, weights, outputs */
+    uint64_t weight_bytes; /* of the weights among its inputs */
 };
 
 struct ws_graph {

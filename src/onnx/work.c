@@ -192,23 +192,15 @@ static const struct {
     {"Einsum", einsum_macs, 0},
 };
 
-static int is_fixed(const struct ws_value *value)
-{
-    for (size_t i = 0; i < value->rank; i++) {
-        if (value->dims[i] < 0)
-            return 0;
-    }
-    return value->has_shape;
-}
-
-static int has_known_shapes(const struct ws_graph *graph, const struct ws_node *node)
+/* Whether the rank of every operand is known; dimensions may still vary. */
+static int has_known_ranks(const struct ws_graph *graph, const struct ws_node *node)
 {
     for (size_t i = 0; i < node->named_input_count; i++) {
-        if (node->inputs[i] != WS_NONE && !is_fixed(&graph->values[node->inputs[i]]))
+        if (node->inputs[i] != WS_NONE && !graph->values[node->inputs[i]].has_shape)
             return 0;
     }
     const struct ws_value *y = output_of(graph, node);
-    return y == NULL || is_fixed(y);
+    return y == NULL || y->has_shape;
 }
 
 /* Bodies are not looked into: what is in one may run any number of times. */
@@ -242,7 +234,7 @@ static void count_macs(const struct ws_graph *graph, struct ws_node *node)
     if (macs == NULL)
         return;
     node->macs = macs(graph, node, at);
-    node->macs_known = has_known_shapes(graph, node) != 0;
+    node->macs_known = has_known_ranks(graph, node) != 0;
 }
 
 static void count_bytes(const struct ws_graph *graph, struct ws_node *node)

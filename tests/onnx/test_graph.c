@@ -443,8 +443,20 @@ static void test_work_unknown(void **state)
     ws_builder_weight(b, "w", WS_DTYPE_FP32, (const int64_t[]){2, 2}, 2, (float[4]){0});
     node(b, "MatMul", "y", "x", "w", NULL);
     struct subject s = subject_of(b);
-    assert_false(s.cuts->cuts[0].macs_known);
+    assert_true(s.cuts->cuts[0].macs_known);
     assert_int_equal(s.cuts->cuts[0].macs_after, 4); /* for a batch of one */
+    subject_fini(&s);
+
+    b = builder();
+    ws_builder_input(b, "x", WS_DTYPE_FP32, NULL, 0);
+    ws_builder_output(b, "y", WS_DTYPE_FP32, NULL, 0);
+    node(b, "MatMul", "y", "x", "x", NULL);
+    s = subject_of(b);
+    assert_false(s.cuts->cuts[0].macs_known);
+    subject_fini(&s);
+
+    s = subject_seed("captures"); /* what a body does is not counted */
+    assert_false(s.cuts->cuts[0].macs_known);
     subject_fini(&s);
 }
 
