@@ -168,83 +168,118 @@ void ws_inspect_table(FILE *to, const struct ws_inspect_view *view)
 
 /* ---- JSON ---- */
 
-static json_t *known_integer(int known, uint64_t value)
+/* An object or list that could not take something becomes NULL, and so does what it is
+ * put into: the one at the root tells. jansson refuses names that are no UTF-8. */
+static void put(json_t **object, const char *key, json_t *value)
 {
-    return known ? json_integer((json_int_t)value) : json_null();
+    if (*object == NULL) {
+        json_decref(value);
+    } else if (json_object_set_new(*object, key, value) != 0) {
+        json_decref(*object);
+        *object = NULL;
+    }
+}
+
+static void append(json_t **list, json_t *item)
+{
+    if (*list == NULL) {
+        json_decref(item);
+    } else if (json_array_append_new(*list, item) != 0) {
+        json_decref(*list);
+        *list = NULL;
+    }
+}
+
+static json_t *count_json(uint64_t count)
+{
+    return json_integer((json_int_t)count);
+}
+
+static json_t *known_json(int known, uint64_t count)
+{
+    return known ? count_json(count) : json_null();
+}
+
+static json_t *shape_json(const struct ws_value *value)
+{
+    if (!value->has_shape)
+        return json_null();
+    json_t *shape = json_array();
+    for (size_t i = 0; i < value->rank; i++)
+        append(&shape, known_json(value->dims[i] >= 0, (uint64_t)value->dims[i]));
+    return shape;
 }
 
 static json_t *value_json(const struct ws_value *value)
 {
-    json_t *shape = value->has_shape ? json_array() : json_null();
-    for (size_t i = 0; value->has_shape && i < value->rank; i++)
-        json_array_append_new(
-            shape, known_integer(value->dims[i] >= 0, (uint64_t)value->dims[i]));
     uint64_t bytes = 0;
     size_t assumed = 0;
     int known = ws_value_bytes(&bytes, &assumed, value, NULL) == 0 && assumed == 0;
-    return json_pack("{s:s, s:s, s:o, s:o}", "name", value->name, "dtype",
-                     ws_dtype_name(value->dtype), "shape", shape, "bytes",
-                     known_integer(known, bytes));
-}
-
-/* NULL, as from jansson itself, where memory is short or a name is no UTF-8; then what is
- * packed with it is NULL too. */
-static json_t *append(json_t *list, json_t *item)
-{
-    if (json_array_append_new(list, item) == 0)
-        return list;
-    json_decref(list);
-    return NULL;
+    json_t *json = json_object();
+    put(&json, "name", json_string(value->name));
+    put(&json, "dtype", json_string(ws_dtype_name(value->dtype)));
+    put(&json, "shape", shape_json(value));
+    put(&json, "bytes", known_json(known, bytes));
+    return json;
 }
 
 static json_t *values_json(const struct ws_graph *graph, const size_t *values,
                            size_t count)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < count && list != NULL; i++)
-        list = append(list, value_json(&graph->values[values[i]]));
+    for (size_t i = 0; i < count; i++)
+        append(&list, value_json(&graph->values[values[i]]));
     return list;
 }
 
 static json_t *cut_json(const struct ws_graph *graph, const struct ws_cut *cut)
 {
-    return json_pack("{s:I, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:b}", "number",
-                     (json_int_t)cut->number, "id", cut->id, "tensors",
-                     values_json(graph, cut->tensors, cut->tensor_count), "bytes",
-                     known_integer(cut->bytes_known, cut->bytes), "dims_assumed",
-                     (json_int_t)cut->dims_assumed, "macs_before",
-                     known_integer(cut->macs_known, cut->macs_before), "macs_after",
-                     known_integer(cut->macs_known, cut->macs_after),
-                     "weight_bytes_before", (json_int_t)cut->weight_bytes_before,
-                     "weight_bytes_after", (json_int_t)cut->weight_bytes_after, "natural",
-                     cut->natural == WS_NATURAL_UNKNOWN ? json_null()
-                                                        : json_boolean(cut->natural),
-                     "bottleneck", (int)cut->bottleneck);
+    int natural_known = cut->natural != WS_NATURAL_UNKNOWN;
+    json_t *json = json_object();
+    put(&json, "number", count_json(cut->number));
+    put(&json, "id", json_string(cut->id));
+    put(&json, "tensors", values_json(graph, cut->tensors, cut->tensor_count));
+    put(&json, "bytes", known_json(cut->bytes_known, cut->bytes));
+    put(&json, "dims_assumed", count_json(cut->dims_assumed));
+    put(&json, "macs_before", known_json(cut->macs_known, cut->macs_before));
+    put(&json, "macs_after", known_json(cut->macs_known, cut->macs_after));
+    put(&json, "weight_bytes_before", count_json(cut->weight_bytes_before));
+    put(&json, "weight_bytes_after", count_json(cut->weight_bytes_after));
+    put(&json, "natural", natural_known ? json_boolean(cut->natural) : json_null());
+    put(&json, "bottleneck", json_boolean(cut->bottleneck));
+    return json;
+}
+
+static json_t *view_json(const struct ws_inspect_view *view)
+{
+    const struct ws_cuts *cuts = view->cuts;
+    const struct ws_graph *graph = cuts->graph;
+    json_t *list = json_array(), *json = json_object();
+    for (size_t i = 0; i < cuts->count; i++) {
+        if (is_shown(view, &cuts->cuts[i]))
+            append(&list, cut_json(graph, &cuts->cuts[i]));
+    }
+    put(&json, "model", json_string(ws_model_path(graph->model)));
+    put(&json, "digest", json_string(view->digest));
+    put(&json, "nodes", count_json(graph->node_count));
+    put(&json, "inputs", values_json(graph, graph->inputs, graph->input_count));
+    put(&json, "outputs", values_json(graph, graph->outputs, graph->output_count));
+    put(&json, "note", json_string(view->note));
+    put(&json, "cut_count", count_json(cuts->count));
+    put(&json, "cuts", list);
+    return json;
 }
 
 int ws_inspect_json(FILE *to, const struct ws_inspect_view *view, struct ws_error *err)
 {
-    const struct ws_graph *graph = view->cuts->graph;
-    json_t *list = json_array();
-    for (size_t i = 0; i < view->cuts->count && list != NULL; i++) {
-        if (is_shown(view, &view->cuts->cuts[i]))
-            list = append(list, cut_json(graph, &view->cuts->cuts[i]));
-    }
-    json_t *root = json_pack(
-        "{s:s, s:s, s:I, s:o, s:o, s:s, s:I, s:o}", "model", ws_model_path(graph->model),
-        "digest", view->digest, "nodes", (json_int_t)graph->node_count, "inputs",
-        values_json(graph, graph->inputs, graph->input_count), "outputs",
-        values_json(graph, graph->outputs, graph->output_count), "note", view->note,
-        "cut_count", (json_int_t)view->cuts->count, "cuts", list);
-    int rc = root == NULL ? ws_error_set(err, WS_E_FORMAT,
-                                         "%s: a name is no UTF-8, or memory is short",
-                                         ws_model_path(graph->model))
-                          : 0;
-    if (rc == 0 && json_dumpf(root, to, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0)
+    json_t *json = view_json(view);
+    int rc = 0;
+    if (json == NULL)
+        rc = ws_error_set(err, WS_E_FORMAT, "%s: a name is no UTF-8, or memory is short",
+                          ws_model_path(view->cuts->graph->model));
+    else if (json_dumpf(json, to, JSON_INDENT(2)) != 0 || fputc('\n', to) == EOF)
         rc = ws_error_set(err, WS_E_IO, "cannot write JSON");
-    if (rc == 0)
-        fputc('\n', to);
-    json_decref(root);
+    json_decref(json);
     return rc;
 }
 

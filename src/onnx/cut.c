@@ -383,6 +383,12 @@ static int count_weights(struct ws_cuts *cuts, struct ws_error *err)
         ends[ranges[i].last] += bytes;
         after += bytes;
     }
+    for (size_t i = 0; i < graph->node_count; i++) {
+        uint64_t bytes = graph->nodes[i].is_needed ? graph->nodes[i].body_bytes : 0;
+        starts[i] += bytes;
+        ends[i] += bytes;
+        after += bytes;
+    }
     size_t node = 0;
     for (size_t i = 0; i < cuts->count; i++) {
         for (; node < cuts->cuts[i].position; node++) {

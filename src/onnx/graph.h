@@ -55,6 +55,7 @@ struct ws_node {
     uint64_t macs;      /* multiply-accumulates; unknown dimensions count as 1 */
     uint64_t io_bytes;  /* read and written: inputs, weights, outputs */
     uint64_t weight_bytes; /* of the weights among its inputs */
+    uint64_t body_bytes;   /* of the weights within its bodies */
 };
 
 struct ws_graph {

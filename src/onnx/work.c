@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "onnx/capture.h"
 #include "onnx/graph_impl.h"
 #include "onnx/tensorproto.h"
 
@@ -237,9 +238,31 @@ static void count_macs(const struct ws_graph *graph, struct ws_node *node)
     node->macs_known = has_known_ranks(graph, node) != 0;
 }
 
+static uint64_t tensor_bytes(const Onnx__TensorProto *tensor)
+{
+    uint64_t bytes = 0;
+    return tensor != NULL && ws_tensorproto_size(&bytes, tensor, NULL) == 0 ? bytes : 0;
+}
+
+/* For ws_body_each: adds the weights that a body brings along, and its bodies'. */
+static int add_body_bytes(void *user, const Onnx__GraphProto *body, struct ws_error *err)
+{
+    uint64_t *bytes = user;
+    for (size_t i = 0; i < body->n_initializer; i++)
+        *bytes = plus(*bytes, tensor_bytes(body->initializer[i]));
+    for (size_t i = 0; i < body->n_node; i++) {
+        const Onnx__AttributeProto *value = ws_node_attribute(body->node[i], "value");
+        if (value != NULL && ws_node_is(body->node[i], "Constant"))
+            *bytes = plus(*bytes, tensor_bytes(value->t));
+        (void)ws_body_each(body->node[i], add_body_bytes, user, err);
+    }
+    return 0;
+}
+
 static void count_bytes(const struct ws_graph *graph, struct ws_node *node)
 {
-    node->io_bytes = node->weight_bytes = 0;
+    node->io_bytes = node->weight_bytes = node->body_bytes = 0;
+    (void)ws_body_each(node->proto, add_body_bytes, &node->body_bytes, NULL);
     for (size_t i = 0; i < node->input_count; i++) {
         uint64_t bytes = 0;
         if (node->inputs[i] == WS_NONE)
