@@ -97,7 +97,7 @@ static void prove(struct report *report, const struct verify *verify,
     merge(&report->reference, &proof.reference);
     merge(&report->cuts, &proof.cuts);
     if (proof.reference.disagrees)
-        say_why(report, FAIL, "the whole disagrees with the reference");
+        say_why(report, FAIL, "the runtime's own answer disagrees with the reference");
     if (proof.cuts.disagrees) {
         (void)snprintf(report->why, sizeof(report->why),
                        "cut %zu disagrees with the whole", proof.worst_cut);

@@ -57,6 +57,10 @@ const char *ws_model_dir(const struct ws_model *model);
 int ws_model_digest(char out[static WS_DIGEST_TEXT], struct ws_model *model,
                     struct ws_error *err);
 
+/* Gives initializers of control-flow bodies that bear a name twice names of their own.
+ * The runtime writes such bodies (each constant twice) and then refuses to read them. */
+int ws_model_rename_doubles(struct ws_model *model, struct ws_error *err);
+
 size_t ws_model_weight_count(const struct ws_model *model);
 const struct ws_weight *ws_model_weight(const struct ws_model *model, size_t index);
 

@@ -167,8 +167,12 @@ static void find_twins(struct ws_twins *twins, size_t *meaning)
     for (size_t v = 0; v < optimised->value_count; v++) {
         size_t same = WS_NONE;
         meaning[v] = WS_NONE;
-        if (optimised->values[v].is_weight ||
-            !ws_names_find(&same, &original->by_name, optimised->values[v].name))
+        if (!ws_names_find(&same, &original->by_name, optimised->values[v].name))
+            continue;
+        /* A weight of the same name need not hold the same bytes: normalisations are
+         * folded into it. A tensor that became a weight was computed ahead, and is what
+         * it was. */
+        if (original->values[same].is_weight)
             continue;
         meaning[v] = same;
         twins->of[same].plain = v;
@@ -231,12 +235,16 @@ static int64_t channels_of(const struct ws_value *value)
     return fits ? value->dims[1] : 0;
 }
 
+/* The blocked twin of a value where a border can be put there, else WS_NONE. */
+static size_t blocked_twin(const struct ws_twins *twins, size_t value)
+{
+    return channels_of(&twins->original->values[value]) != 0 ? twins->of[value].blocked
+                                                             : WS_NONE;
+}
+
 static int has_usable_twin(const struct ws_twins *twins, size_t value)
 {
-    const struct ws_twin *twin = &twins->of[value];
-    if (twin->blocked != WS_NONE && channels_of(&twins->original->values[value]) == 0)
-        return 0;
-    return twin->plain != WS_NONE || twin->blocked != WS_NONE;
+    return twins->of[value].plain != WS_NONE || blocked_twin(twins, value) != WS_NONE;
 }
 
 /* The twins of `values` that a segment may start from: both layouts of each. */
@@ -245,11 +253,12 @@ static size_t starts_of(size_t *out, const struct ws_twins *twins, const size_t 
 {
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct ws_twin *twin = &twins->of[values[i]];
-        if (twin->plain != WS_NONE)
-            out[found++] = twin->plain;
-        if (twin->blocked != WS_NONE)
-            out[found++] = twin->blocked;
+        size_t plain = twins->of[values[i]].plain;
+        size_t blocked = blocked_twin(twins, values[i]);
+        if (plain != WS_NONE)
+            out[found++] = plain;
+        if (blocked != WS_NONE)
+            out[found++] = blocked;
     }
     return found;
 }

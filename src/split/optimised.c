@@ -67,7 +67,7 @@ static int run_optimiser(struct ws_optimised *optimised, const char *path,
                        ", %s used", ws_level_name(level));
     } else if (optimised->keep_layout) {
         (void)snprintf(optimised->note, sizeof(optimised->note),
-                       "quantised tensors keep their layout, or no cut would survive");
+                       "quantised tensors keep their layout, or few cuts would survive");
     }
     return 0;
 }
@@ -81,6 +81,8 @@ static int open_aligned(struct ws_optimised *optimised, struct ws_error *err)
     struct ws_weights_file file = {0};
     int rc = ws_model_open(&raw, in_dir(path, sizeof(path), optimised, RAW_MODEL), err);
     if (rc == 0)
+        rc = ws_model_rename_doubles(raw, err);
+    if (rc == 0)
         rc = ws_weights_export(&file, raw, optimised->dir, ALIGNED_WEIGHTS, err);
     if (rc == 0)
         rc = ws_model_pack_file(in_dir(path, sizeof(path), optimised, ALIGNED_MODEL), raw,
@@ -93,16 +95,100 @@ static int open_aligned(struct ws_optimised *optimised, struct ws_error *err)
         rc = ws_model_open(&optimised->model,
                            in_dir(path, sizeof(path), optimised, ALIGNED_MODEL), err);
     remove_file(optimised, ALIGNED_MODEL);
-    remove_file(optimised, ALIGNED_WEIGHTS);
     if (rc != 0)
         return ws_error_context(err, "optimised model");
-    /* Sessions get every weight handed to them, yet the runtime wants to see that the
-     * file that a weight names is there. */
+    return ws_graph_create(&optimised->graph, optimised->model, err);
+}
+
+static int has_bodies(const struct ws_graph *graph)
+{
+    for (size_t n = 0; n < graph->node_count; n++) {
+        const Onnx__NodeProto *node = graph->nodes[n].proto;
+        for (size_t a = 0; a < node->n_attribute; a++) {
+            if (node->attribute[a]->g != NULL || node->attribute[a]->n_graphs > 0)
+                return 1;
+        }
+    }
+    return 0;
+}
+
+/* Weights of the top level are handed to sessions, and the file that they name has only
+ * to be there; those of control-flow bodies are read from it. */
+static void drop_weights_file(struct ws_optimised *optimised)
+{
+    char path[128];
+    if (has_bodies(optimised->graph))
+        return;
+    remove_file(optimised, ALIGNED_WEIGHTS);
     int fd = open(in_dir(path, sizeof(path), optimised, ALIGNED_WEIGHTS),
                   O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     if (fd >= 0)
         close(fd);
-    return 0;
+}
+
+/* Whether the runtime reads back what it wrote: only control flow has been seen to fail.
+ */
+static int check_readable(struct ws_optimised *optimised, const struct ws_graph *original,
+                          struct ws_error *err)
+{
+    struct ws_session *session = NULL;
+    if (!has_bodies(optimised->graph))
+        return 0;
+    int rc =
+        ws_optimised_session(&session, optimised, original->inputs, original->input_count,
+                             original->outputs, original->output_count, err);
+    ws_session_destroy(session);
+    return rc;
+}
+
+static int create_rewritten(struct ws_optimised *optimised,
+                            const struct ws_graph *original, const char *path,
+                            enum ws_level level, struct ws_error *err)
+{
+    optimised->is_rewritten = 1;
+    int rc = make_dir(optimised, err);
+    if (rc == 0)
+        rc = run_optimiser(optimised, path, level, err);
+    if (rc == 0)
+        rc = open_aligned(optimised, err);
+    if (rc != 0)
+        return rc;
+    drop_weights_file(optimised);
+    rc = ws_twins_create(&optimised->twins, original, optimised->graph, err);
+    if (rc == 0)
+        rc = ws_pack_create(&optimised->pack, optimised->engine, err);
+    return rc == 0 ? check_readable(optimised, original, err) : rc;
+}
+
+/* The model as it is, each segment to be optimised by itself. */
+static int create_plain(struct ws_optimised *optimised, const struct ws_graph *original,
+                        const char *path, enum ws_level level, struct ws_error *err)
+{
+    optimised->level = level;
+    (void)snprintf(optimised->note, sizeof(optimised->note),
+                   "the runtime cannot read back what it optimised: segments are "
+                   "optimised one by one");
+    int rc = ws_model_open(&optimised->model, path, err);
+    if (rc == 0)
+        rc = ws_graph_create(&optimised->graph, optimised->model, err);
+    if (rc == 0)
+        rc = ws_twins_create(&optimised->twins, original, optimised->graph, err);
+    return rc;
+}
+
+static void close_all(struct ws_optimised *optimised)
+{
+    ws_pack_destroy(optimised->pack);
+    ws_twins_destroy(optimised->twins);
+    ws_graph_destroy(optimised->graph);
+    ws_model_close(optimised->model);
+    if (optimised->dir[0] != '\0') {
+        remove_file(optimised, RAW_MODEL);
+        remove_file(optimised, RAW_WEIGHTS);
+        remove_file(optimised, ALIGNED_MODEL);
+        remove_file(optimised, ALIGNED_WEIGHTS);
+        rmdir(optimised->dir);
+    }
 }
 
 int ws_optimised_create(struct ws_optimised **out, struct ws_engine *engine,
@@ -114,17 +200,12 @@ int ws_optimised_create(struct ws_optimised **out, struct ws_engine *engine,
         return ws_error_nomem(err);
     optimised->engine = engine;
     optimised->keep_layout = keep_layout;
-    int rc = make_dir(optimised, err);
-    if (rc == 0)
-        rc = run_optimiser(optimised, path, level, err);
-    if (rc == 0)
-        rc = open_aligned(optimised, err);
-    if (rc == 0)
-        rc = ws_graph_create(&optimised->graph, optimised->model, err);
-    if (rc == 0)
-        rc = ws_twins_create(&optimised->twins, original, optimised->graph, err);
-    if (rc == 0)
-        rc = ws_pack_create(&optimised->pack, engine, err);
+    int rc = create_rewritten(optimised, original, path, level, err);
+    if (rc == WS_E_RUNTIME && optimised->twins != NULL) {
+        close_all(optimised);
+        *optimised = (struct ws_optimised){.engine = engine, .keep_layout = keep_layout};
+        rc = create_plain(optimised, original, path, level, err);
+    }
     /* The optimiser's session held the whole model; the heap keeps what it freed. */
     malloc_trim(0);
     if (rc != 0) {
@@ -139,16 +220,7 @@ void ws_optimised_destroy(struct ws_optimised *optimised)
 {
     if (optimised == NULL)
         return;
-    ws_pack_destroy(optimised->pack);
-    ws_twins_destroy(optimised->twins);
-    ws_graph_destroy(optimised->graph);
-    ws_model_close(optimised->model);
-    if (optimised->dir[0] != '\0') {
-        remove_file(optimised, RAW_MODEL);
-        remove_file(optimised, RAW_WEIGHTS);
-        remove_file(optimised, ALIGNED_WEIGHTS);
-        rmdir(optimised->dir);
-    }
+    close_all(optimised);
     free(optimised);
 }
 
@@ -202,19 +274,28 @@ int ws_optimised_session(struct ws_session **out, struct ws_optimised *optimised
         rc = views == NULL ? ws_error_nomem(err) : 0;
     }
     if (rc == 0) {
-        view_count = views_of(views, optimised->model, segment);
-        /* The graph is optimised already; doing it again would only cost time. */
         struct ws_session_source source = {
             .bytes = bytes.data,
             .size_bytes = bytes.size,
-            .dir = optimised->dir,
-            .level = WS_LEVEL_NONE,
+            .dir = ws_model_dir(optimised->model),
+            .level = optimised->level,
             .keep_layout = optimised->keep_layout,
-            .weights = views,
-            .weight_count = view_count,
-            .pack = optimised->pack,
         };
+        if (optimised->is_rewritten) {
+            /* Optimised already: doing it again would only cost time. */
+            view_count = views_of(views, optimised->model, segment);
+            source.dir = optimised->dir;
+            source.level = WS_LEVEL_NONE;
+            source.weights = views;
+            source.weight_count = view_count;
+            source.pack = optimised->pack;
+        }
         rc = ws_session_create(out, optimised->engine, &source, err);
+        if (rc != 0 && source.pack != NULL) {
+            /* Some kernels (of quantised convolutions) cannot share what they pack. */
+            source.pack = NULL;
+            rc = ws_session_create(out, optimised->engine, &source, err);
+        }
         release_pages(views, view_count);
     }
     free(views);

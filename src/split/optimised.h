@@ -3,7 +3,8 @@
  * graph and its weights lie in temporary files that are unlinked as soon as they are
  * mapped; sessions for segments are made over the mapped weights, so that any number of
  * them shares one copy, and the pages of weights that the runtime has packed into a form
- * of its own are given back.
+ * of its own are given back. A few models the runtime cannot read back once it has
+ * rewritten them; those are cut as they are in the file.
  */
 #ifndef WS_SPLIT_OPTIMISED_H
 #define WS_SPLIT_OPTIMISED_H
@@ -16,8 +17,10 @@ struct ws_optimised {
     struct ws_engine *engine;
     enum ws_level level; /* the one that the runtime accepted */
     int keep_layout;
-    char note[256]; /* why it is not the one asked for, or "" */
-    char dir[64];   /* holds a placeholder that the runtime insists on seeing */
+    char note[256];   /* why it is not the one asked for, or "" */
+    int is_rewritten; /* else the graph is the original, and segments are optimised as
+                         they are loaded */
+    char dir[64];     /* holds a file of the weights' name that the runtime insists on */
     struct ws_model *model;
     struct ws_graph *graph;
     struct ws_twins *twins;

@@ -302,6 +302,11 @@ int ws_pipe_create(struct ws_pipe **out, struct ws_splitter *splitter,
     if (options->cut >= cuts->count)
         return ws_error_set(err, WS_E_NOT_FOUND, "no cut %zu: the last is %zu",
                             options->cut, cuts->count - 1);
+    if (cuts->cuts[options->cut].natural != WS_NATURAL_YES)
+        return ws_error_set(err, WS_E_MISMATCH,
+                            "cut %zu is not natural: its tensors do not survive the "
+                            "runtime's optimisation, or are no tensors",
+                            options->cut);
     struct ws_pipe *pipe = calloc(1, sizeof(*pipe));
     if (pipe == NULL)
         return ws_error_nomem(err);
@@ -438,16 +443,38 @@ static int encode_and_back(struct ws_pipe *pipe, struct ws_pipe_times *times,
     return rc;
 }
 
+/* Bytes of a tensor as it travels; a string as its length in four bytes and itself. */
+static int travel_bytes(uint64_t *out, const struct ws_engine_value *value,
+                        struct ws_error *err)
+{
+    struct ws_datum copy;
+    struct ws_tensor view;
+    if (ws_engine_value_view(&view, value, err) == 0) {
+        *out = view.size_bytes;
+        return 0;
+    }
+    int rc = ws_engine_value_to_datum(&copy, value, err);
+    if (rc != 0)
+        return rc;
+    char *const *strings = copy.tensor.data;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < copy.tensor.size_bytes / sizeof(char *); i++)
+        bytes += 4 + strlen(strings[i]);
+    ws_datum_fini(&copy);
+    *out = bytes;
+    return 0;
+}
+
 static int count_wire_bytes(struct ws_pipe *pipe, struct ws_pipe_times *times,
                             struct ws_error *err)
 {
     times->tensor_bytes = 0;
     for (size_t i = 0; i < pipe->wire_count; i++) {
-        struct ws_tensor view;
-        int rc = ws_engine_value_view(&view, pipe->slots[pipe->wire[i]].held, err);
+        uint64_t bytes = 0;
+        int rc = travel_bytes(&bytes, pipe->slots[pipe->wire[i]].held, err);
         if (rc != 0)
             return rc;
-        times->tensor_bytes += view.size_bytes;
+        times->tensor_bytes += bytes;
     }
     times->wire_bytes = times->tensor_bytes;
     return 0;
