@@ -67,7 +67,7 @@ int ws_error_set_errno(struct ws_error *err, int code, int errnum, const char *f
 int ws_error_context(struct ws_error *err, const char *fmt, ...)
 {
     if (err == NULL)
-        return 0;
+        return WS_E_RUNTIME;
     char rest[WS_ERROR_TEXT_MAX];
     memcpy(rest, err->text, sizeof(rest));
     va_list args;

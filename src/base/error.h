@@ -44,7 +44,9 @@ __attribute__((format(printf, 3, 4))) int ws_error_set(struct ws_error *err, int
 __attribute__((format(printf, 4, 5))) int
 ws_error_set_errno(struct ws_error *err, int code, int errnum, const char *fmt, ...);
 
-/* Puts "context: " in front of the line that is there. Returns err's code (0 if NULL). */
+/* Puts "context: " in front of the line that is there. Returns err's code, so only call
+ * it after a failure. Without err the code is not known here: WS_E_RUNTIME, never
+ * success; where callers tell codes apart, return your own. */
 __attribute__((format(printf, 2, 3))) int ws_error_context(struct ws_error *err,
                                                            const char *fmt, ...);
 

@@ -25,6 +25,7 @@ static void test_error_context(void **state)
     ws_error_set_errno(&err, WS_E_IO, EACCES, "open");
     assert_string_equal(err.text, "open: Permission denied");
     assert_int_equal(ws_error_set(NULL, WS_E_IO, "x"), WS_E_IO);
+    assert_true(ws_error_context(NULL, "x") < 0);
     assert_string_equal(ws_error_name(WS_E_LIMIT), "limit");
     assert_string_equal(ws_error_name(-99), "unknown code");
 }
