@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/parse.h"
+#include "cli/calibrate.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/model_options.h"
@@ -108,27 +109,6 @@ static int parse(struct run_options *options, int *status, int argc, char **argv
     else
         options->path = argv[optind];
     return rc != 0 || optind + 1 != argc;
-}
-
-/* Ranges of the crossing tensors over the inputs given, for int8c. */
-static int calibrate(struct ws_codec_range *ranges, struct ws_splitter *splitter,
-                     size_t cut, const struct ws_inputs *inputs, struct ws_error *err)
-{
-    const struct ws_graph *graph = ws_splitter_graph(splitter);
-    struct ws_pipe_options plain = {.cut = cut};
-    struct ws_pipe *pipe = NULL;
-    struct ws_datum *outputs = calloc(graph->output_count + 1, sizeof(*outputs));
-    int rc = outputs == NULL ? ws_error_nomem(err)
-                             : ws_pipe_create(&pipe, splitter, &plain, err);
-    if (rc == 0)
-        rc = ws_pipe_run_datums(pipe, inputs->data, outputs, NULL, err);
-    if (rc == 0)
-        rc = ws_pipe_calibrate(ranges, pipe, err);
-    for (size_t i = 0; outputs != NULL && i < graph->output_count; i++)
-        ws_datum_fini(&outputs[i]);
-    free(outputs);
-    ws_pipe_destroy(pipe);
-    return rc;
 }
 
 static int by_ns(const void *a, const void *b)
@@ -284,7 +264,7 @@ static int run_model(const struct run_options *options, struct ws_error *err)
     if (rc == 0)
         rc = ws_inputs_load(&inputs, graph, options->inputs, options->input_count, err);
     if (rc == 0 && options->codec == WS_CODEC_INT8C) {
-        rc = calibrate(ranges, splitter, at.cut, &inputs, err);
+        rc = ws_cli_calibrate(ranges, splitter, at.cut, &inputs, err);
         at.ranges = ranges;
     }
     if (rc == 0)

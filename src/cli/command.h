@@ -21,6 +21,7 @@ enum { WS_EXIT_OK = 0, WS_EXIT_FAILURE = 1, WS_EXIT_USAGE = 2 };
 int ws_cmd_inspect(int argc, char **argv);
 int ws_cmd_replay(int argc, char **argv);
 int ws_cmd_run(int argc, char **argv);
+int ws_cmd_split(int argc, char **argv);
 int ws_cmd_verify(int argc, char **argv);
 int ws_cmd_zoo(int argc, char **argv);
 

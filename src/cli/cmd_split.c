@@ -1,0 +1,187 @@
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "cli/calibrate.h"
+#include "cli/command.h"
+#include "cli/model_options.h"
+#include "onnx/export.h"
+
+static const char usage[] =
+    "usage: wattshed split MODEL --cut K -o DIR [--codec C] [--external] [OPTION ...]\n"
+    "\n"
+    "Writes DIR/head.onnx and DIR/tail.onnx, the two sides of a cut, made of the "
+    "model's\n"
+    "own graph so that any ONNX runtime or server can load them.\n"
+    "\n"
+    "  --cut K            where: a number, an identity or tensor names as\n"
+    "                     `wattshed inspect` lists them\n"
+    "  -o, --output DIR   where to write; made where it is missing\n"
+    "  --codec C          merged into both sides: none, fp16, int8 or int8c (default\n"
+    "                     none)\n"
+    "  --input FILE       an input, .npy or .pb, in order or as NAME=FILE: the sample\n"
+    "                     that int8c takes its ranges from\n"
+    "  --external         weights into DIR/weights.bin, shared by both, rather than\n"
+    "                     inside\n"
+    "  --threads N        threads of a run for int8c (default: one for each core)\n"
+    "  --dim NAME=N       fixes a free dimension, e.g. batch=1, in both\n"
+    "\n"
+    "example: wattshed split etc/demo/digits.onnx --cut 30 --codec int8 -o /tmp/digits\n";
+
+struct split_options {
+    struct ws_model_options model;
+    struct ws_export_options export;
+    const char *path;
+    const char *cut;
+    const char *inputs[WS_GRAPH_IO_MAX];
+    size_t input_count;
+};
+
+enum { OPT_CUT = 256, OPT_CODEC, OPT_EXTERNAL, OPT_INPUT };
+
+static const struct option long_options[] = {
+    {"cut", required_argument, NULL, OPT_CUT},
+    {"codec", required_argument, NULL, OPT_CODEC},
+    {"external", no_argument, NULL, OPT_EXTERNAL},
+    {"input", required_argument, NULL, OPT_INPUT},
+    {"output", required_argument, NULL, 'o'},
+    {"threads", required_argument, NULL, WS_OPT_THREADS},
+    {"dim", required_argument, NULL, WS_OPT_DIM},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static int take_option(struct split_options *options, int option, struct ws_error *err)
+{
+    switch (option) {
+    case 'o':
+        options->export.dir = optarg;
+        return 0;
+    case OPT_CUT:
+        options->cut = optarg;
+        return 0;
+    case OPT_CODEC:
+        return ws_codec_find(&options->export.codec, optarg, err);
+    case OPT_EXTERNAL:
+        options->export.external = 1;
+        return 0;
+    case OPT_INPUT:
+        if (options->input_count == WS_GRAPH_IO_MAX)
+            return ws_error_set(err, WS_E_LIMIT, "more than %d inputs", WS_GRAPH_IO_MAX);
+        options->inputs[options->input_count++] = optarg;
+        return 0;
+    default:
+        return ws_model_options_take(&options->model, option, optarg, err);
+    }
+}
+
+/* What is missing, or NULL. */
+static const char *what_lacks(const struct split_options *options, int left)
+{
+    if (left != 1)
+        return "one MODEL is needed";
+    if (options->cut == NULL)
+        return "--cut K is missing";
+    if (options->export.dir == NULL)
+        return "-o DIR is missing";
+    if (options->export.codec == WS_CODEC_INT8C && options->input_count == 0)
+        return "--codec int8c needs --input FILE to take its ranges from";
+    return NULL;
+}
+
+/* 0, or 1 with an exit status. */
+static int parse(struct split_options *options, int *status, int argc, char **argv)
+{
+    struct ws_error err = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "ho:", long_options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(usage, stdout);
+            *status = WS_EXIT_OK;
+            return 1;
+        }
+        if (option == '?') {
+            *status = WS_EXIT_USAGE; /* getopt has said why */
+            return 1;
+        }
+        if (take_option(options, option, &err) != 0) {
+            *status = ws_cli_usage_error("split", "%s", err.text);
+            return 1;
+        }
+    }
+    const char *lack = what_lacks(options, argc - optind);
+    if (lack != NULL) {
+        *status = ws_cli_usage_error("split", "%s", lack);
+        return 1;
+    }
+    options->path = argv[optind];
+    return 0;
+}
+
+static void print_facts(const struct split_options *options, const struct ws_cuts *cuts,
+                        const struct ws_export_facts *facts)
+{
+    const struct ws_cut *cut = &cuts->cuts[options->export.cut];
+    printf("cut %zu (%s), %zu tensor%s, codec %s, ", cut->number, cut->id,
+           cut->tensor_count, cut->tensor_count == 1 ? "" : "s",
+           ws_codec_name(options->export.codec));
+    if (facts->wire_bytes_known)
+        printf("%" PRIu64 " bytes travel\n", facts->wire_bytes);
+    else
+        printf("the bytes that travel vary\n");
+    printf("%s/head.onnx: %zu nodes\n", options->export.dir, facts->head_nodes);
+    printf("%s/tail.onnx: %zu nodes\n", options->export.dir, facts->tail_nodes);
+    if (options->export.external)
+        printf("%s/weights.bin\n", options->export.dir);
+}
+
+static int split(struct split_options *options, struct ws_splitter *splitter,
+                 struct ws_error *err)
+{
+    const struct ws_cuts *cuts = ws_splitter_cuts(splitter);
+    struct ws_codec_range ranges[WS_CUT_TENSORS_MAX] = {{0}};
+    struct ws_inputs inputs = {0};
+    struct ws_export_facts facts;
+    int rc = ws_cuts_find(&options->export.cut, cuts, options->cut, err);
+    if (rc == 0 && options->export.codec == WS_CODEC_INT8C) {
+        rc = ws_inputs_load(&inputs, cuts->graph, options->inputs, options->input_count,
+                            err);
+        if (rc == 0)
+            rc = ws_cli_calibrate(ranges, splitter, options->export.cut, &inputs, err);
+        options->export.ranges = ranges;
+    }
+    if (rc == 0)
+        rc = ws_export_cut(&facts, cuts, &options->export, err);
+    if (rc == 0)
+        print_facts(options, cuts, &facts);
+    ws_inputs_fini(&inputs);
+    for (size_t i = 0; i < WS_CUT_TENSORS_MAX; i++)
+        ws_codec_range_fini(&ranges[i]);
+    return rc;
+}
+
+int ws_cmd_split(int argc, char **argv)
+{
+    struct split_options options = {0};
+    struct ws_error err = {0};
+    struct ws_engine *engine = NULL;
+    struct ws_splitter *splitter = NULL;
+    int status = WS_EXIT_OK;
+    ws_model_options_init(&options.model);
+    if (parse(&options, &status, argc, argv) != 0)
+        goto out;
+    /* What is written is the original graph, so nothing need be optimised, and a run for
+     * the ranges may cut anywhere. */
+    options.model.splitter.level = WS_LEVEL_NONE;
+    int rc =
+        ws_model_options_open(&engine, &splitter, &options.model, options.path, &err);
+    if (rc == 0)
+        rc = split(&options, splitter, &err);
+    if (rc != 0)
+        status = ws_cli_fail(&err);
+out:
+    ws_splitter_destroy(splitter);
+    ws_engine_destroy(engine);
+    ws_model_options_fini(&options.model);
+    return status;
+}
