@@ -1,5 +1,4 @@
 #include <getopt.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,47 +7,21 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "cli/command.h"
-#include "replay/compare.h"
-#include "replay/oracle.h"
-#include "replay/profile.h"
+#include "replay/input.h"
 #include "replay/report.h"
-#include "search/search.h"
-#include "study/planfile.h"
-#include "study/recorded.h"
-#include "study/testbed.h"
 
 enum { POLICIES_MAX = 32, SEEDS_MAX = 10000 };
 
 struct args {
-    const char *testbed_path, *workload_path, *link_path, *plan_path, *report_path;
+    struct ws_replay_options input;
+    const char *report_path;
     char *policies; /* cut up in place into names */
     const char *names[POLICIES_MAX];
     size_t name_count;
     int all;
-    const char *search, *budget;
-    double guard;
-    enum ws_noise noise;
     const char *noise_name;
-    uint64_t seed;
     size_t seeds;
-    enum ws_agent_order order;
-    int refuse_late, json, no_oracle;
-};
-
-/* Everything that a replay stands on, in the order in which it is made. */
-struct stage {
-    struct ws_testbed testbed;
-    struct ws_table table;
-    struct ws_workload workload;
-    struct ws_trace trace;
-    struct ws_evaluator *evaluator;
-    struct ws_setting *settings;
-    struct ws_plan plan;
-    size_t evaluated;
-    struct ws_profile profile;
-    struct ws_spreads world_spreads, plan_spreads;
-    struct ws_world world;
-    struct ws_replay_task task;
+    int json;
 };
 
 static void print_help(void)
@@ -167,6 +140,20 @@ static int read_policies(struct args *args, const char *text, struct ws_error *e
     return 0;
 }
 
+static int read_budget(double *out, const char *text, struct ws_error *err)
+{
+    double budget;
+    int rc = ws_parse_double(&budget, text, "--budget", err);
+    if (rc != 0)
+        return rc;
+    if (!(budget > 0) || (budget > 1 && budget != floor(budget)) || budget > 1e9)
+        return ws_error_set(err, WS_E_USAGE,
+                            "--budget %s: expected a share up to 1 or a number of trials",
+                            text);
+    *out = budget;
+    return 0;
+}
+
 static int read_order(enum ws_agent_order *out, const char *text, struct ws_error *err)
 {
     if (strcmp(text, "fifo") == 0)
@@ -193,34 +180,33 @@ static int read_option(struct args *args, int option, const char *value,
 {
     switch (option) {
     case OPT_WORKLOAD:
-        args->workload_path = value;
+        args->input.workload_path = value;
         return 0;
     case OPT_POLICY:
         return read_policies(args, value, err);
     case OPT_SEARCH:
-        args->search = value;
+        args->input.search = value;
         return 0;
     case OPT_BUDGET:
-        args->budget = value;
-        return 0;
+        return read_budget(&args->input.budget, value, err);
     case OPT_PLAN:
-        args->plan_path = value;
+        args->input.plan_path = value;
         return 0;
     case OPT_GUARD:
-        return read_guard(&args->guard, value, err);
+        return read_guard(&args->input.guard, value, err);
     case OPT_NOISE:
         args->noise_name = value;
-        return ws_noise_find(&args->noise, value, err);
+        return ws_noise_find(&args->input.noise, value, err);
     case OPT_LINK:
-        args->link_path = value;
+        args->input.link_path = value;
         return 0;
     case OPT_ORDER:
-        return read_order(&args->order, value, err);
+        return read_order(&args->input.order, value, err);
     case OPT_REFUSE:
-        args->refuse_late = 1;
+        args->input.refuse_late = 1;
         return 0;
     case OPT_SEED:
-        return read_seed(&args->seed, value, err);
+        return read_seed(&args->input.seed, value, err);
     case OPT_SEEDS:
         return ws_parse_size(&args->seeds, value, 1, SEEDS_MAX, "--seeds", err);
     case OPT_JSON:
@@ -233,212 +219,23 @@ static int read_option(struct args *args, int option, const char *value,
 }
 
 /* Every policy whose needs the testbed meets. */
-static int policy_possible(const struct stage *stage, const struct ws_policy_ops *ops)
+static int policy_possible(const struct ws_replay_input *input,
+                           const struct ws_policy_ops *ops)
 {
     struct ws_policy *policy = NULL;
-    if (ops->create(&policy, &stage->plan, &stage->task.options, NULL) != 0)
+    if (ops->create(&policy, &input->plan, &input->task.options, NULL) != 0)
         return 0;
     ws_policy_destroy(policy);
     return 1;
 }
 
-static void name_all(struct args *args, const struct stage *stage)
+static void name_all(struct args *args, const struct ws_replay_input *input)
 {
     args->name_count = 0;
     for (const struct ws_policy_ops *const *p = ws_policy_all(); *p != NULL; p++) {
-        if (policy_possible(stage, *p))
+        if (policy_possible(input, *p))
             args->names[args->name_count++] = (*p)->name;
     }
-}
-
-/* ---- what a replay stands on ---- */
-
-static int read_budget(size_t *out, const char *text, size_t space, struct ws_error *err)
-{
-    double budget = 1;
-    int rc = text == NULL ? 0 : ws_parse_double(&budget, text, "--budget", err);
-    if (rc != 0)
-        return rc;
-    if (!(budget > 0) || (budget > 1 && budget != floor(budget)) || budget > 1e9)
-        return ws_error_set(err, WS_E_USAGE,
-                            "--budget %s: expected a share up to 1 or a number of trials",
-                            text);
-    *out = budget <= 1 ? (size_t)ceil(budget * (double)space - 1e-9) : (size_t)budget;
-    return 0;
-}
-
-static int make_plan(struct stage *stage, const struct args *args, struct ws_error *err)
-{
-    const struct ws_search *search = NULL;
-    struct ws_trials trials = {0};
-    struct ws_search_task task = {
-        .evaluator = stage->evaluator,
-        .objective_count = stage->testbed.objective_count,
-        .reference = stage->table.reference,
-        .edge_idle_w = stage->testbed.edge_idle_w,
-        .seed = args->seed,
-    };
-    memcpy(task.objectives, stage->testbed.objectives, sizeof(task.objectives));
-    int rc = ws_search_find(&search, args->search, err);
-    if (rc == 0)
-        rc = read_budget(&task.budget, args->budget, stage->table.setting_count, err);
-    if (rc == 0)
-        rc = ws_search_run(&trials, search, &task, err);
-    if (rc == 0)
-        rc = ws_plan_from_trials(&stage->plan, stage->testbed.name, &task, &trials, err);
-    stage->evaluated = trials.count;
-    ws_trials_fini(&trials);
-    return rc;
-}
-
-/* A plan of another space would choose settings that mean something else here. */
-static int check_plan(const struct stage *stage, const char *path, struct ws_error *err)
-{
-    const struct ws_space *a = &stage->plan.space, *b = &stage->testbed.space;
-    int same = a->knob_count == b->knob_count;
-    for (size_t k = 0; same && k < a->knob_count; k++) {
-        same = strcmp(a->knobs[k].name, b->knobs[k].name) == 0 &&
-               a->knobs[k].value_count == b->knobs[k].value_count;
-        for (size_t v = 0; same && v < a->knobs[k].value_count; v++)
-            same = strcmp(a->knobs[k].values[v].text, b->knobs[k].values[v].text) == 0;
-    }
-    if (!same)
-        return ws_error_set(err, WS_E_MISMATCH,
-                            "%s: its knobs are not those of testbed \"%s\"", path,
-                            stage->testbed.name);
-    return 0;
-}
-
-static int list_settings(struct stage *stage, struct ws_error *err)
-{
-    stage->settings = calloc(stage->table.setting_count + 1, sizeof(*stage->settings));
-    if (stage->settings == NULL)
-        return ws_error_nomem(err);
-    for (size_t i = 0; i < stage->table.setting_count; i++)
-        ws_table_setting(&stage->settings[i], &stage->table, i);
-    return 0;
-}
-
-static int spreads_of(struct stage *stage, enum ws_noise noise, struct ws_error *err)
-{
-    struct ws_setting *chosen = calloc(stage->plan.entry_count + 1, sizeof(*chosen));
-    if (chosen == NULL)
-        return ws_error_nomem(err);
-    for (size_t i = 0; i < stage->plan.entry_count; i++)
-        chosen[i] = stage->plan.entries[i].setting;
-    int rc = ws_spreads_create(&stage->plan_spreads, &stage->table, noise, chosen,
-                               stage->plan.entry_count, err);
-    free(chosen);
-    if (rc == 0)
-        rc = ws_spreads_create(&stage->world_spreads, &stage->table, noise,
-                               stage->settings, stage->table.setting_count, err);
-    return rc;
-}
-
-static const struct ws_setting *baseline(const struct stage *stage, const char *name)
-{
-    const struct ws_baseline *found = ws_testbed_baseline(&stage->testbed, name);
-    return found == NULL ? NULL : &found->setting;
-}
-
-static size_t shared_knob(const struct ws_space *space)
-{
-    for (size_t k = 0; k < space->knob_count; k++) {
-        if (space->knobs[k].part == WS_PART_SHARED)
-            return k;
-    }
-    return (size_t)-1;
-}
-
-static double least_of(const struct ws_table *table, size_t which)
-{
-    double least = 1;
-    for (size_t i = 0; i < table->residual_count; i++)
-        least = fmin(least, table->residuals[i][which]);
-    return least;
-}
-
-static void assemble(struct stage *stage, const struct args *args)
-{
-    int noisy = args->noise == WS_NOISE_POOLED; /* otherwise those give their mean */
-    stage->world = (struct ws_world){
-        .evaluator = stage->evaluator,
-        .settings = stage->settings,
-        .setting_count = stage->table.setting_count,
-        .reference = &stage->table.reference,
-        .trace = &stage->trace,
-        .least_latency = noisy ? least_of(&stage->table, 0) : 1,
-        .least_energy = noisy ? least_of(&stage->table, 1) : 1,
-        .pooled = stage->world_spreads.pooled,
-        .own = stage->world_spreads.own,
-    };
-    stage->task = (struct ws_replay_task){
-        .world = &stage->world,
-        .workload = &stage->workload,
-        .plan = &stage->plan,
-        .options = {.guard = args->guard,
-                    .cloud_only = baseline(stage, "cloud-only"),
-                    .edge_only = baseline(stage, "edge-only"),
-                    .profile = stage->profile.entries,
-                    .profile_count = stage->profile.count,
-                    .pooled = stage->plan_spreads.pooled,
-                    .own = stage->plan_spreads.own,
-                    .switch_ms = stage->testbed.switch_ms,
-                    .idle_w = stage->testbed.edge_idle_w},
-        .order = args->order,
-        .refuse_late = args->refuse_late,
-        .cut_knob = shared_knob(&stage->testbed.space),
-    };
-}
-
-static int prepare(struct stage *stage, const struct args *args, struct ws_error *err)
-{
-    int rc = ws_testbed_load(&stage->testbed, args->testbed_path, err);
-    if (rc == 0 && stage->testbed.table_path == NULL)
-        rc = ws_error_set(err, WS_E_UNSUPPORTED,
-                          "%s: replay needs a recorded \"table\", and there is none",
-                          args->testbed_path);
-    if (rc == 0)
-        rc = ws_table_load(&stage->table, &stage->testbed, err);
-    if (rc == 0)
-        rc = ws_workload_load(&stage->workload, args->workload_path, err);
-    if (rc == 0 && args->link_path != NULL)
-        rc = ws_trace_load(&stage->trace, args->link_path, &stage->table.reference, err);
-    if (rc == 0)
-        rc = ws_recorded_create(&stage->evaluator, &stage->table, args->noise, err);
-    if (rc == 0)
-        rc = list_settings(stage, err);
-    if (rc == 0 && args->plan_path != NULL) {
-        rc = ws_plan_load(&stage->plan, args->plan_path, err);
-        if (rc == 0)
-            rc = check_plan(stage, args->plan_path, err);
-        stage->evaluated = rc == 0 ? stage->plan.entry_count : 0;
-    } else if (rc == 0) {
-        rc = make_plan(stage, args, err);
-    }
-    if (rc == 0)
-        rc = ws_profile_create(&stage->profile, stage->evaluator,
-                               baseline(stage, "cloud-only"),
-                               baseline(stage, "edge-only"), err);
-    if (rc == 0)
-        rc = spreads_of(stage, args->noise, err);
-    if (rc == 0)
-        assemble(stage, args);
-    return rc;
-}
-
-static void stage_fini(struct stage *stage)
-{
-    ws_spreads_fini(&stage->plan_spreads);
-    ws_spreads_fini(&stage->world_spreads);
-    ws_profile_fini(&stage->profile);
-    ws_plan_fini(&stage->plan);
-    free(stage->settings);
-    ws_evaluator_destroy(stage->evaluator);
-    ws_trace_fini(&stage->trace);
-    ws_workload_fini(&stage->workload);
-    ws_table_fini(&stage->table);
-    ws_testbed_fini(&stage->testbed);
 }
 
 /* ---- results ---- */
@@ -449,49 +246,45 @@ static const char *file_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-static struct ws_report_head head_of(const struct stage *stage, const struct args *args)
+static struct ws_report_head head_of(const struct ws_replay_input *input,
+                                     const struct args *args)
 {
-    size_t knob = stage->task.cut_knob;
+    size_t knob = input->task.cut_knob;
     return (struct ws_report_head){
-        .testbed = stage->testbed.name,
-        .workload = file_name(args->workload_path),
-        .source = stage->testbed.source,
-        .energy_boundary = stage->testbed.energy_boundary,
-        .truth = ws_truth_name(stage->testbed.truth),
+        .testbed = input->testbed.name,
+        .workload = file_name(args->input.workload_path),
+        .source = input->testbed.source,
+        .energy_boundary = input->testbed.energy_boundary,
+        .truth = ws_truth_name(input->testbed.truth),
         .noise = args->noise_name,
-        .search = args->plan_path != NULL ? file_name(args->plan_path) : args->search,
-        .link = args->link_path == NULL ? NULL : file_name(args->link_path),
-        .evaluated = stage->evaluated,
-        .plan_size = stage->plan.entry_count,
-        .seed = args->seed,
-        .guard = args->guard,
-        .cut_knob = knob == (size_t)-1 ? NULL : &stage->testbed.space.knobs[knob],
+        .search = args->input.plan_path != NULL ? file_name(args->input.plan_path)
+                                                : args->input.search,
+        .link = args->input.link_path == NULL ? NULL : file_name(args->input.link_path),
+        .evaluated = input->evaluated,
+        .plan_size = input->plan.entry_count,
+        .seed = args->input.seed,
+        .guard = args->input.guard,
+        .cut_knob = knob == (size_t)-1 ? NULL : &input->testbed.space.knobs[knob],
     };
 }
 
 /* Things that are no error, and that who reads the figures should know. */
-static void print_notes(const struct stage *stage, const struct ws_comparison *comparison)
+static void print_notes(const struct ws_replay_input *input,
+                        const struct ws_comparison *comparison)
 {
-    double fastest = INFINITY;
-    size_t hopeless = 0;
-    for (size_t i = 0; i < stage->table.setting_count; i++) {
-        double ms;
-        if (ws_outcome_get(&ms, &stage->table.means[i], WS_LATENCY_MS) == 0)
-            fastest = fmin(fastest, ms);
-    }
-    for (size_t i = 0; i < stage->workload.count; i++)
-        hopeless += stage->workload.requests[i].deadline_ms < fastest;
+    double fastest_ms;
+    size_t hopeless = ws_replay_hopeless(&fastest_ms, input);
     if (hopeless > 0)
         fprintf(stderr,
                 "wattshed: %zu of %zu deadlines are below %.6g ms, the mean of the "
                 "fastest setting\n",
-                hopeless, stage->workload.count, fastest);
+                hopeless, input->workload.count, fastest_ms);
     if (comparison->no_oracle)
         fprintf(stderr,
                 "wattshed: oracle is left out for %zu requests x %zu settings; name it "
                 "in --policy to have it\n",
-                stage->workload.count, stage->world.setting_count);
-    if (stage->table.link_estimated && stage->trace.count > 0)
+                input->workload.count, input->world.setting_count);
+    if (input->table.link_estimated && input->trace.count > 0)
         fprintf(stderr, "wattshed: the testbed does not say over which link it was "
                         "recorded; it is estimated from bytes and times\n");
 }
@@ -525,21 +318,21 @@ static int print_results(const struct ws_report_head *head, const struct args *a
 
 static int replay(struct args *args, struct ws_error *err)
 {
-    struct stage stage = {0};
+    struct ws_replay_input input = {0};
     struct ws_comparison comparison = {0};
-    int rc = prepare(&stage, args, err);
+    int rc = ws_replay_input_init(&input, &args->input, err);
     if (rc == 0 && args->all)
-        name_all(args, &stage);
+        name_all(args, &input);
     if (rc == 0)
-        rc = ws_compare(&comparison, &stage.task, args->names, args->name_count,
-                        args->seed, args->seeds, err);
+        rc = ws_compare(&comparison, &input.task, args->names, args->name_count,
+                        args->input.seed, args->seeds, err);
     if (rc == 0) {
-        struct ws_report_head head = head_of(&stage, args);
-        print_notes(&stage, &comparison);
+        struct ws_report_head head = head_of(&input, args);
+        print_notes(&input, &comparison);
         rc = print_results(&head, args, &comparison, err);
     }
     ws_comparison_fini(&comparison);
-    stage_fini(&stage);
+    ws_replay_input_fini(&input);
     return rc;
 }
 
@@ -547,11 +340,12 @@ int ws_cmd_replay(int argc, char **argv)
 {
     struct ws_error err = {0};
     struct args args = {
-        .search = "exhaustive",
-        .guard = 0.95,
-        .noise = WS_NOISE_OWN,
+        .input = {.search = "exhaustive",
+                  .budget = 1,
+                  .guard = 0.95,
+                  .noise = WS_NOISE_OWN,
+                  .seed = 1},
         .noise_name = "own",
-        .seed = 1,
         .seeds = 1,
         .all = 1,
     };
@@ -573,13 +367,13 @@ int ws_cmd_replay(int argc, char **argv)
         free(args.policies);
         return ws_cli_usage_error("replay", "%s", err.text);
     }
-    if (optind + 1 != argc || args.workload_path == NULL) {
+    if (optind + 1 != argc || args.input.workload_path == NULL) {
         free(args.policies);
         return ws_cli_usage_error("replay", optind + 1 != argc
                                                 ? "expected one testbed file"
                                                 : "--workload is missing");
     }
-    args.testbed_path = argv[optind];
+    args.input.testbed_path = argv[optind];
     rc = replay(&args, &err);
     free(args.policies);
     return rc == 0 ? WS_EXIT_OK : ws_cli_fail(&err);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,18 +38,22 @@ struct node {
 };
 
 struct ws_index {
-    struct terms *terms;         /* [count], in the tree's order */
-    struct ws_setting *settings; /* likewise, NULL where switching costs nothing */
+    struct terms *terms; /* [count], in the tree's order */
+    struct hardware {
+        uint16_t value[SWITCH_KNOBS_MAX];
+    } * hardware;                /* likewise: values of switch_knobs; NULL: none cost */
+    struct ws_setting *settings; /* likewise, only where more knobs than those cost */
     uint32_t *entries;           /* likewise: number in the plan */
     size_t count;
     struct node *nodes;
     size_t node_count;
     size_t knob_count;
     double switch_ms[WS_KNOBS_MAX];
-    /* The knobs that cost something; more than SWITCH_KNOBS_MAX do no harm, only their
-     * boxes are not looked at. */
+    /* The knobs that cost something, or the first of them. */
     uint8_t switch_knobs[SWITCH_KNOBS_MAX];
+    double switch_costs[SWITCH_KNOBS_MAX];
     size_t switch_knob_count;
+    int switch_more; /* whether there are more */
 };
 
 /* Both are monotone in every term, also in floating point: the bound of a box is never
@@ -64,26 +69,40 @@ static inline double energy_of(const struct terms *t, const struct ws_situation 
     return t->energy + t->idle * (t->per_delay * now->delay_ms + t->at_pace * now->pace);
 }
 
-static inline double switch_of(const struct ws_index *index, size_t i,
-                               const struct ws_situation *now)
-{
-    if (index->settings == NULL || now->current == NULL)
-        return 0;
-    return ws_switch_ms(index->switch_ms, index->knob_count, now->current,
-                        &index->settings[i]);
-}
+/* A query with what is worked out once for it. */
+struct question {
+    const struct ws_index_query *query;
+    int fastest;
+    int switching; /* whether the hardware is set to something that counts */
+    struct hardware current;
+};
 
-static double switch_bound(const struct ws_index *index, const struct node *node,
-                           const struct ws_situation *now)
+static inline double switch_of(const struct ws_index *index, const struct question *q,
+                               size_t i)
 {
     double cost = 0;
-    if (now->current == NULL)
+    if (!q->switching)
         return 0;
+    if (index->switch_more)
+        return ws_switch_ms(index->switch_ms, index->knob_count, q->query->now->current,
+                            &index->settings[i]);
     for (size_t k = 0; k < index->switch_knob_count; k++) {
-        size_t knob = index->switch_knobs[k];
-        uint16_t value = now->current->value[knob];
-        if (value < node->knob_low[k] || value > node->knob_high[k])
-            cost = fmax(cost, index->switch_ms[knob]);
+        double one = index->switch_costs[k];
+        int changes = index->hardware[i].value[k] != q->current.value[k];
+        cost = changes && one > cost ? one : cost;
+    }
+    return cost;
+}
+
+static inline double switch_bound(const struct ws_index *index, const struct question *q,
+                                  const struct node *node)
+{
+    double cost = 0;
+    for (size_t k = 0; k < index->switch_knob_count; k++) {
+        double one = index->switch_costs[k];
+        uint16_t value = q->current.value[k];
+        int changes = value < node->knob_low[k] || value > node->knob_high[k];
+        cost = changes && one > cost ? one : cost;
     }
     return cost;
 }
@@ -144,7 +163,7 @@ struct builder {
     uint32_t *entries;   /* [count] */
     uint32_t *order;     /* [count] */
     struct sort_item *sort;
-    double span[TERM_COUNT + SWITCH_KNOBS_MAX]; /* greatest minus least, over all */
+    double weight[TERM_COUNT + SWITCH_KNOBS_MAX]; /* of a coordinate, in ms */
 };
 
 /* Coordinate `d` of an item: its terms, then the values of the knobs that cost. */
@@ -167,16 +186,43 @@ static double span_of(const struct builder *b, size_t first, size_t count, size_
     return high > low && isfinite(low) && isfinite(high) ? high - low : 0;
 }
 
-/* The coordinate in which these items are widest, relative to all. */
+/* What a coordinate's width is worth in milliseconds, so that boxes are split where their
+ * bounds are loosest. A rate may change tenfold, machines and delays hardly; energies are
+ * worth as much as the times they are traded for, over the whole plan. */
+static void weigh(struct builder *b)
+{
+    struct ws_index *index = b->index;
+    double *w = b->weight, pace_changes = 3;
+    double nominal_delay = ws_situation_nominal(&b->plan->conditions).delay_ms;
+    w[offsetof(struct terms, edge) / sizeof(double)] = 1;
+    w[offsetof(struct terms, per_delay) / sizeof(double)] = nominal_delay;
+    w[offsetof(struct terms, at_pace) / sizeof(double)] = pace_changes;
+    w[offsetof(struct terms, cloud) / sizeof(double)] = 1;
+    w[offsetof(struct terms, rest) / sizeof(double)] = 1;
+    double times = 0, energies = 0;
+    for (size_t d = 0; d < TERM_COUNT; d++) {
+        if (w[d] > 0)
+            times = fmax(times, w[d] * span_of(b, 0, index->count, d));
+    }
+    size_t energy = offsetof(struct terms, energy) / sizeof(double);
+    energies = span_of(b, 0, index->count, energy);
+    w[energy] = energies > 0 ? 2 * times / energies : 0;
+    for (size_t k = 0; k < index->switch_knob_count; k++) {
+        double values = span_of(b, 0, index->count, TERM_COUNT + k);
+        w[TERM_COUNT + k] = values > 0 ? index->switch_costs[k] / values : 0;
+    }
+}
+
+/* The coordinate in which these items are widest. */
 static size_t widest(const struct builder *b, size_t first, size_t count)
 {
     size_t best = 0, dims = TERM_COUNT + b->index->switch_knob_count;
-    double best_share = -1;
+    double most = -1;
     for (size_t d = 0; d < dims; d++) {
-        double share = b->span[d] > 0 ? span_of(b, first, count, d) / b->span[d] : 0;
-        if (share > best_share) {
+        double width = b->weight[d] > 0 ? span_of(b, first, count, d) * b->weight[d] : 0;
+        if (width > most) {
             best = d;
-            best_share = share;
+            most = width;
         }
     }
     return best;
@@ -237,8 +283,14 @@ static void note_switch_costs(struct ws_index *index, const double *switch_ms)
 {
     for (size_t k = 0; switch_ms != NULL && k < index->knob_count; k++) {
         index->switch_ms[k] = switch_ms[k];
-        if (switch_ms[k] > 0 && index->switch_knob_count < SWITCH_KNOBS_MAX)
-            index->switch_knobs[index->switch_knob_count++] = (uint8_t)k;
+        if (!(switch_ms[k] > 0))
+            continue;
+        if (index->switch_knob_count == SWITCH_KNOBS_MAX) {
+            index->switch_more = 1;
+            continue;
+        }
+        index->switch_costs[index->switch_knob_count] = switch_ms[k];
+        index->switch_knobs[index->switch_knob_count++] = (uint8_t)k;
     }
 }
 
@@ -254,10 +306,13 @@ static int allocate(struct ws_index *index, struct builder *b, size_t capacity,
     /* Halving a count above LEAF_MAX leaves at least LEAF_MAX / 2 in each half. */
     index->nodes = calloc(4 * capacity / LEAF_MAX + 2, sizeof(*index->nodes));
     if (index->switch_knob_count > 0)
+        index->hardware = calloc(capacity, sizeof(*index->hardware));
+    if (index->switch_more)
         index->settings = calloc(capacity, sizeof(*index->settings));
     if (b->terms == NULL || b->entries == NULL || b->order == NULL || b->sort == NULL ||
         index->terms == NULL || index->entries == NULL || index->nodes == NULL ||
-        (index->switch_knob_count > 0 && index->settings == NULL))
+        (index->switch_knob_count > 0 && index->hardware == NULL) ||
+        (index->switch_more && index->settings == NULL))
         return ws_error_nomem(err);
     return 0;
 }
@@ -270,8 +325,11 @@ static void lay_out(struct builder *b)
         uint32_t item = b->order[i];
         index->terms[i] = b->terms[item];
         index->entries[i] = b->entries[item];
+        const struct ws_setting *setting = &b->plan->entries[b->entries[item]].setting;
+        for (size_t k = 0; k < index->switch_knob_count; k++)
+            index->hardware[i].value[k] = setting->value[index->switch_knobs[k]];
         if (index->settings != NULL)
-            index->settings[i] = b->plan->entries[b->entries[item]].setting;
+            index->settings[i] = *setting;
     }
 }
 
@@ -301,8 +359,7 @@ int ws_index_create(struct ws_index **out, const struct ws_plan *plan,
                           "no entry of the plan knows both latency_ms and energy_j");
         goto out;
     }
-    for (size_t d = 0; d < TERM_COUNT + index->switch_knob_count; d++)
-        b.span[d] = span_of(&b, 0, index->count, d);
+    weigh(&b);
     index->node_count = 1;
     build(&b, 0, 0, index->count);
     lay_out(&b);
@@ -322,6 +379,7 @@ void ws_index_destroy(struct ws_index *index)
     if (index == NULL)
         return;
     free(index->terms);
+    free(index->hardware);
     free(index->settings);
     free(index->entries);
     free(index->nodes);
@@ -346,45 +404,44 @@ static inline int better(double first, double second, size_t entry, const struct
     return entry < b->entry;
 }
 
-static inline void look(const struct ws_index *index, const struct ws_index_query *query,
-                        int fastest, size_t i, struct best *best)
+static inline void look(const struct ws_index *index, const struct question *q, size_t i,
+                        struct best *best)
 {
+    const struct ws_index_query *query = q->query;
     const struct terms *t = &index->terms[i];
     if (t->accuracy < query->min_accuracy && query->min_accuracy > 0)
         return;
     double latency = latency_of(t, query->now);
-    if (!fastest && latency > query->deadline_ms)
-        return;
     double energy = energy_of(t, query->now);
     /* Switching last: it is the dearest to work out, and can only add. */
-    if (fastest ? latency > best->first : energy > best->first)
+    if (q->fastest ? latency > best->first
+                   : latency > query->deadline_ms || energy > best->first)
         return;
-    latency += switch_of(index, i, query->now);
-    if (!fastest && latency > query->deadline_ms)
+    latency += switch_of(index, q, i);
+    if (!q->fastest && latency > query->deadline_ms)
         return;
-    double first = fastest ? latency : energy, second = fastest ? energy : 0;
+    double first = q->fastest ? latency : energy, second = q->fastest ? energy : 0;
     if (better(first, second, index->entries[i], best))
         *best = (struct best){first, second, index->entries[i], latency, energy};
 }
 
-/* What a box can hold at best, or INFINITY if nothing of use. */
-static inline double promise(const struct ws_index *index,
-                             const struct ws_index_query *query, int fastest, size_t at)
+/* What a box can hold at best, or INFINITY if nothing that is as good as `bar`. */
+static inline double promise(const struct ws_index *index, const struct question *q,
+                             double bar, size_t at)
 {
+    const struct ws_index_query *query = q->query;
     const struct node *node = &index->nodes[at];
     if (node->low.accuracy < query->min_accuracy && query->min_accuracy > 0)
         return INFINITY;
     double latency = latency_of(&node->low, query->now);
-    if (index->switch_knob_count > 0)
-        latency += switch_bound(index, node, query->now);
-    if (fastest)
+    double energy = energy_of(&node->low, query->now);
+    if (q->fastest ? latency > bar : latency > query->deadline_ms || energy > bar)
+        return INFINITY;
+    if (q->switching)
+        latency += switch_bound(index, q, node);
+    if (q->fastest)
         return latency;
-    return latency > query->deadline_ms ? INFINITY : energy_of(&node->low, query->now);
-}
-
-static struct ws_index_hit answer(const struct best *best)
-{
-    return (struct ws_index_hit){best->entry, best->latency_ms, best->energy_j};
+    return latency > query->deadline_ms ? INFINITY : energy;
 }
 
 /* Depth first, the more promising half before the other. */
@@ -395,9 +452,13 @@ static struct ws_index_hit search(const struct ws_index *index,
         double promise;
         uint32_t at;
     } stack[DEPTH_MAX];
+    struct question q = {query, fastest, 0, {{0}}};
     struct best best = {INFINITY, INFINITY, WS_NO_ENTRY, 0, 0};
     size_t depth = 0;
-    stack[depth].promise = promise(index, query, fastest, 0);
+    q.switching = index->switch_knob_count > 0 && query->now->current != NULL;
+    for (size_t k = 0; q.switching && k < index->switch_knob_count; k++)
+        q.current.value[k] = query->now->current->value[index->switch_knobs[k]];
+    stack[depth].promise = promise(index, &q, INFINITY, 0);
     stack[depth++].at = 0;
     while (depth > 0) {
         depth--;
@@ -406,19 +467,21 @@ static struct ws_index_hit search(const struct ws_index *index,
             continue;
         if (node->count > 0) {
             for (size_t i = node->first; i < (size_t)node->first + node->count; i++)
-                look(index, query, fastest, i, &best);
+                look(index, &q, i, &best);
             continue;
         }
-        double left = promise(index, query, fastest, node->first);
-        double right = promise(index, query, fastest, node->first + 1);
+        double left = promise(index, &q, best.first, node->first);
+        double right = promise(index, &q, best.first, node->first + 1);
         uint32_t near = left <= right ? 0 : 1;
         assert(depth + 2 <= DEPTH_MAX);
-        stack[depth].promise = fmax(left, right);
-        stack[depth++].at = node->first + 1 - near;
+        if (fmax(left, right) < INFINITY) {
+            stack[depth].promise = fmax(left, right);
+            stack[depth++].at = node->first + 1 - near;
+        }
         stack[depth].promise = fmin(left, right);
         stack[depth++].at = node->first + near;
     }
-    return answer(&best);
+    return (struct ws_index_hit){best.entry, best.latency_ms, best.energy_j};
 }
 
 struct ws_index_hit ws_index_cheapest(const struct ws_index *index,

@@ -121,9 +121,11 @@ static int execute(struct run *run, const struct ws_agent_action *action,
     double latency;
     int rc = ws_evaluate(world->evaluator, &outcome, &action->decision.setting, NULL,
                          &run->now.conditions, run->now.seed, err);
-    if (rc != 0)
-        return ws_error_context(err, "%s, request %llu", run->result.policy,
-                                (unsigned long long)request->index);
+    if (rc != 0) {
+        ws_error_context(err, "%s, request %llu", run->result.policy,
+                         (unsigned long long)request->index);
+        return rc;
+    }
     if (ws_outcome_get(&latency, &outcome, WS_LATENCY_MS) != 0)
         return ws_error_set(err, WS_E_UNKNOWN,
                             "%s, request %llu: the outcome does not know its latency_ms",

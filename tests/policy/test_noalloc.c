@@ -1,0 +1,92 @@
+/*
+ * Deciding and learning allocate nothing: the linker sends every allocation of this
+ * program through counters.
+ */
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/make_plan.h"
+#include "policy/policy.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static size_t allocations;
+
+void *__wrap_malloc(size_t size)
+{
+    allocations++;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    allocations++;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    allocations++;
+    return __real_realloc(old, size);
+}
+
+static void test_decide_allocates_nothing(void **state)
+{
+    (void)state;
+    struct ws_plan plan;
+    struct ws_rng rng;
+    ws_rng_init(&rng, 4);
+    make_random_plan(&plan, &rng, 2000);
+    for (size_t i = 0; i < plan.entry_count; i++)
+        ws_outcome_set(&plan.entries[i].outcome, WS_TENSOR_BYTES, (double)(3000 - i));
+    static const double switch_ms[4] = {1, 2, 3, 4}, ratios[] = {0.9, 1, 1.1};
+    struct ws_policy_options options = {
+        .guard = 0.9,
+        .cloud_only = &plan.entries[0].setting,
+        .edge_only = &plan.entries[1].setting,
+        .profile = plan.entries,
+        .profile_count = 20,
+        .pooled = {ratios, 3},
+        .switch_ms = switch_ms,
+    };
+    for (const struct ws_policy_ops *const *ops = ws_policy_all(); *ops != NULL; ops++) {
+        struct ws_policy *policy = NULL;
+        allocations = 0;
+        assert_int_equal((*ops)->create(&policy, &plan, &options, NULL), 0);
+        assert_true(allocations > 0); /* the counters count */
+        size_t before = allocations;
+        for (int k = 0; k < 300; k++) {
+            const double behind[] = {100, 400};
+            struct ws_decision decision;
+            struct ws_policy_request request = {
+                k % 10 == 0 ? 0.1 : 600 * ws_rng_uniform(&rng),
+                k % 3 == 0 ? ws_rng_uniform(&rng) : 0, behind, (size_t)(k % 3)};
+            struct ws_situation now = ws_situation_nominal(&plan.conditions);
+            now.pace = 0.5 + 10 * ws_rng_uniform(&rng);
+            now.current = &plan.entries[ws_rng_below(&rng, 2000)].setting;
+            if (ws_policy_decide(policy, &decision, &request, &now, NULL) != 0)
+                continue;
+            struct ws_outcome outcome = {0};
+            ws_outcome_set(&outcome, WS_LATENCY_MS, 1000 * ws_rng_uniform(&rng));
+            ws_policy_learn(policy, &decision, &now, &outcome);
+        }
+        assert_int_equal(allocations, before);
+        ws_policy_destroy(policy);
+    }
+    free_plan(&plan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_decide_allocates_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
