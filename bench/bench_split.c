@@ -17,8 +17,8 @@
 
 enum { CUTS_TIMED = 5, CUTS_RESIDENT = 8, PAIRS_MIN = 9, PAIRS_MAX = 41 };
 
-/* Pairs are added until this much time went into one cut. */
-static const int64_t cut_time_ns_max = 4000000000;
+/* Pairs are added until this much time went into them. */
+static const int64_t cut_time_ns_max = 4000000000, switch_time_ns_max = 20000000000;
 
 static void die(const struct ws_error *err)
 {
@@ -255,30 +255,31 @@ static void bench_memory(const char *path)
            whole[1] / 1024, cuts[1] / 1024, cuts[1] / whole[1]);
 }
 
-/* A run right after another cut's, against a run after its own. */
+/* A run right after another cut's, against the next run of the same cut. */
 static void bench_switch(const char *path)
 {
-    enum { ROUNDS = 15 };
     struct ws_engine *engine = open_engine();
     struct ws_splitter *splitter = open_splitter(engine, path);
     struct whole whole = {0};
-    size_t at[2];
-    double same[ROUNDS], other[ROUNDS];
+    size_t at[2], count = 0;
+    double first[PAIRS_MAX], again[PAIRS_MAX], extra[PAIRS_MAX];
+    int64_t start = ws_clock_now_ns();
     if (spread_cuts(at, ws_splitter_cuts(splitter), 2) != 2)
         exit(1);
     open_whole(&whole, engine, path);
     struct ws_pipe *a = open_pipe(splitter, at[0]), *b = open_pipe(splitter, at[1]);
     run_pipe(a, whole.in);
-    run_pipe(b, whole.in);
-    for (int i = 0; i < ROUNDS; i++) {
-        run_pipe(a, whole.in);
-        same[i] = (double)run_pipe(a, whole.in) / 1e6;
+    while (count < PAIRS_MIN ||
+           (count < PAIRS_MAX && ws_clock_now_ns() - start < switch_time_ns_max)) {
         run_pipe(b, whole.in);
-        other[i] = (double)run_pipe(a, whole.in) / 1e6;
+        first[count] = (double)run_pipe(a, whole.in) / 1e6;
+        again[count] = (double)run_pipe(a, whole.in) / 1e6;
+        extra[count] = first[count] - again[count];
+        count++;
     }
-    double before = ws_stats_median(same, ROUNDS), after = ws_stats_median(other, ROUNDS);
-    printf("%-18s same cut again %.3f ms, after another cut %.3f ms: %+.3f ms\n",
-           base_name(path), before, after, after - before);
+    printf("%-18s after another cut %.3f ms, again %.3f ms; median difference %+.3f ms\n",
+           base_name(path), ws_stats_median(first, count), ws_stats_median(again, count),
+           ws_stats_median(extra, count));
     exit(0);
 }
 
