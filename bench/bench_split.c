@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "base/stats.h"
 #include "core/sample.h"
 #include "split/pipe.h"
@@ -176,10 +177,11 @@ static void read_memory(double *anonymous, double *rss)
     FILE *file = fopen("/proc/self/smaps_rollup", "r");
     while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
         char *value = line + strcspn(line, "0123456789");
+        value[strspn(value, "0123456789")] = '\0';
         if (strncmp(line, "Anonymous:", 10) == 0)
-            *anonymous = strtod(value, NULL);
+            (void)ws_parse_double(anonymous, value, "Anonymous", NULL);
         else if (strncmp(line, "Rss:", 4) == 0)
-            *rss = strtod(value, NULL);
+            (void)ws_parse_double(rss, value, "Rss", NULL);
     }
     if (file != NULL)
         fclose(file);

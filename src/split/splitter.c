@@ -78,8 +78,9 @@ static size_t mark_natural(struct ws_splitter *splitter)
 }
 
 /* Optimises as far as asked. On some processors the runtime turns quantised tensors into
- * another layout or sign wherever it can, and the network could be cut almost nowhere; where
- * keeping both gives more than twice the cuts, that is worth up to a tenth of the speed. */
+ * another layout or sign wherever it can, and the network could be cut almost nowhere;
+ * where keeping both gives more than twice the cuts, that is worth up to a tenth of the
+ * speed. */
 static int optimise(struct ws_splitter *splitter, const char *path, enum ws_level level,
                     struct ws_error *err)
 {
