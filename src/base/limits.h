@@ -6,36 +6,36 @@
 #ifndef WS_BASE_LIMITS_H
 #define WS_BASE_LIMITS_H
 
-#define WS_ERROR_TEXT_MAX       512          /* bytes of one error line */
-#define WS_NAME_MAX             1024         /* bytes of a tensor, node or knob name */
-#define WS_TEXT_FILE_MAX        (256u << 20) /* bytes of a JSON, CSV or INI file */
-#define WS_JSON_DEPTH_MAX       64           /* nesting of a JSON document */
-#define WS_BUF_MAX_DEFAULT      (1u << 30)   /* bytes of a growable buffer */
-#define WS_TENSOR_RANK_MAX      16           /* dimensions of a tensor */
-#define WS_TENSOR_BYTES_MAX     ((uint64_t)1 << 36) /* bytes of one tensor */
-#define WS_SEQUENCE_MAX         65536u              /* items of one sequence */
-#define WS_NPY_HEADER_MAX       65536u              /* bytes of an .npy file's header */
-#define WS_MODEL_PROTO_MAX      ((uint64_t)1 << 31) /* bytes of one .onnx file */
-#define WS_PROTO_DEPTH_MAX      64                  /* nesting of protobuf messages */
-#define WS_PROTO_MSGS_MAX       4000000             /* messages in one .onnx file */
-#define WS_MODEL_SKEL_MAX       (256u << 20) /* bytes of a model without its weights */
-#define WS_MODEL_FILES_MAX      4096         /* files of external data of a model */
-#define WS_ZOO_BATCH_MAX        4096         /* images at once of a zoo model */
-#define WS_GRAPH_NODES_MAX      200000       /* nodes of a graph, bodies included */
-#define WS_GRAPH_DEPTH_MAX      16           /* nesting of If, Loop and Scan bodies */
-#define WS_GRAPH_IO_MAX         1024         /* inputs or outputs of a model */
-#define WS_CUT_TENSORS_MAX      64           /* tensors that cross one cut */
-#define WS_KNOBS_MAX            32           /* knobs of a space */
-#define WS_KNOB_VALUES_MAX      4096         /* values of one knob */
-#define WS_CONSTRAINTS_MAX      256          /* constraints of a testbed */
-#define WS_OBJECTIVES_MAX       4            /* objectives of a search */
-#define WS_TABLE_ROWS_MAX       4000000      /* rows of a recorded table */
-#define WS_CSV_COLUMNS_MAX      4096         /* columns of a CSV file */
-#define WS_PLAN_ENTRIES_MAX     100000       /* entries of a plan */
-#define WS_STAGES_MAX           8            /* stages of one plan entry */
-#define WS_WORKLOAD_MAX         4000000      /* requests of a workload */
-#define WS_TRACE_ROWS_MAX       1000000      /* rows of a trace of conditions */
-#define WS_SEARCH_ENUMERATE_MAX 4194304      /* settings that a search counts through */
-#define WS_AGENT_QUEUE_MAX      4096         /* requests that wait in an agent */
+#define WS_ERROR_TEXT_MAX   512                 /* bytes of one error line */
+#define WS_NAME_MAX         1024                /* bytes of a tensor, node or knob name */
+#define WS_TEXT_FILE_MAX    (256u << 20)        /* bytes of a JSON, CSV or INI file */
+#define WS_JSON_DEPTH_MAX   64                  /* nesting of a JSON document */
+#define WS_BUF_MAX_DEFAULT  (1u << 30)          /* bytes of a growable buffer */
+#define WS_TENSOR_RANK_MAX  16                  /* dimensions of a tensor */
+#define WS_TENSOR_BYTES_MAX ((uint64_t)1 << 36) /* bytes of one tensor */
+#define WS_SEQUENCE_MAX     65536u              /* items of one sequence */
+#define WS_NPY_HEADER_MAX   65536u              /* bytes of an .npy file's header */
+#define WS_MODEL_PROTO_MAX  ((uint64_t)1 << 31) /* bytes of one .onnx file */
+#define WS_PROTO_DEPTH_MAX  64                  /* nesting of protobuf messages */
+#define WS_PROTO_MSGS_MAX   4000000             /* messages in one .onnx file */
+#define WS_MODEL_SKEL_MAX   (256u << 20)        /* bytes of a model without its weights */
+#define WS_MODEL_FILES_MAX  4096                /* files of external data of a model */
+#define WS_ZOO_BATCH_MAX    4096                /* images at once of a zoo model */
+#define WS_GRAPH_NODES_MAX  200000              /* nodes of a graph, bodies included */
+#define WS_GRAPH_DEPTH_MAX  16                  /* nesting of If, Loop and Scan bodies */
+#define WS_GRAPH_IO_MAX     1024                /* inputs or outputs of a model */
+#define WS_CUT_TENSORS_MAX  64                  /* tensors that cross one cut */
+#define WS_KNOBS_MAX        32                  /* knobs of a space */
+#define WS_KNOB_VALUES_MAX  4096                /* values of one knob */
+#define WS_CONSTRAINTS_MAX  256                 /* constraints of a testbed */
+#define WS_OBJECTIVES_MAX   4                   /* objectives of a search */
+#define WS_TABLE_ROWS_MAX   4000000             /* rows of a recorded table */
+#define WS_CSV_COLUMNS_MAX  4096                /* columns of a CSV file */
+#define WS_PLAN_ENTRIES_MAX 100000              /* entries of a plan */
+#define WS_STAGES_MAX       8                   /* stages of one plan entry */
+#define WS_WORKLOAD_MAX     4000000             /* requests of a workload */
+#define WS_TRACE_ROWS_MAX   1000000             /* rows of a trace of conditions */
+#define WS_SEARCH_ALL_MAX   4194304 /* settings that a search counts through */
+#define WS_AGENT_QUEUE_MAX  4096    /* requests that wait in an agent */
 
 #endif

@@ -120,10 +120,10 @@ int ws_search_enumerate(uint64_t **out, size_t *out_count, struct ws_evaluator *
     int rc = ws_space_size(&size, evaluator->space, err);
     if (rc != 0)
         return rc;
-    if (size > WS_SEARCH_ENUMERATE_MAX)
+    if (size > WS_SEARCH_ALL_MAX)
         return ws_error_set(err, WS_E_LIMIT,
                             "the space has more than %d settings, too many to try all",
-                            WS_SEARCH_ENUMERATE_MAX);
+                            WS_SEARCH_ALL_MAX);
     uint64_t *all = malloc(size * sizeof(*all));
     if (all == NULL)
         return ws_error_nomem(err);

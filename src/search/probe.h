@@ -30,7 +30,7 @@ int ws_probe_try(struct ws_probe *probe, const struct ws_setting *setting,
                  struct ws_error *err);
 
 /* All settings that constraints allow and the evaluator has, as indices, ascending; the
- * caller frees. WS_E_LIMIT above WS_SEARCH_ENUMERATE_MAX raw settings. */
+ * caller frees. WS_E_LIMIT above WS_SEARCH_ALL_MAX raw settings. */
 int ws_search_enumerate(uint64_t **out, size_t *out_count, struct ws_evaluator *evaluator,
                         struct ws_error *err);
 /* A random setting that is allowed, there, and untried; gives up with WS_E_END after many

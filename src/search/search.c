@@ -10,6 +10,8 @@
 static const struct ws_search searches[] = {
     {"exhaustive", "every setting, in order", ws_search_exhaustive},
     {"random", "settings drawn without replacement", ws_search_random},
+    {"guided", "where the front is uncertain, by part and kind of knob",
+     ws_search_guided},
 };
 
 int ws_search_find(const struct ws_search **out, const char *name, struct ws_error *err)

@@ -5,6 +5,7 @@
 #include "search/probe.h"
 
 int ws_search_exhaustive(struct ws_probe *probe, struct ws_error *err);
+int ws_search_guided(struct ws_probe *probe, struct ws_error *err);
 int ws_search_random(struct ws_probe *probe, struct ws_error *err);
 
 #endif

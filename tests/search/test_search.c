@@ -47,7 +47,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static const char *const names[] = {"exhaustive", "random"};
+static const char *const names[] = {"exhaustive", "random", "guided"};
 
 static void test_search_conforms(void **state)
 {
