@@ -351,15 +351,19 @@ int ws_cmd_replay(int argc, char **argv)
     };
     int option, rc = 0;
     optind = 1;
-    while (rc == 0 && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+    opterr = 0;
+    while (rc == 0 &&
+           (option = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
         if (option == 'h') {
             print_help();
             free(args.policies);
             return WS_EXIT_OK;
         }
-        if (option == '?') {
+        if (option == '?' || option == ':') {
             free(args.policies);
-            return WS_EXIT_USAGE;
+            return ws_cli_usage_error("replay", "%s %s",
+                                      option == ':' ? "no value for" : "no option",
+                                      argv[optind - 1]);
         }
         rc = read_option(&args, option, optarg, &err);
     }
