@@ -11,6 +11,7 @@ static const struct ws_command commands[] = {
      "compare policies on a recorded testbed, on a virtual clock"},
     {"run", ws_cmd_run, "run a model, whole or cut, on inputs from files"},
     {"split", ws_cmd_split, "write the two sides of a cut as models of their own"},
+    {"compare", ws_cmd_compare, "whole and cut side by side on labelled samples"},
     {"verify", ws_cmd_verify, "prove that cutting changes nothing, at every natural cut"},
     {"zoo", ws_cmd_zoo, "write a well-known network with weights from a seed"},
     {NULL, NULL, NULL},

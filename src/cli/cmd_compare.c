@@ -1,0 +1,426 @@
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "base/stats.h"
+#include "cli/command.h"
+#include "cli/model_options.h"
+#include "onnx/npy.h"
+#include "split/compare.h"
+#include "split/pipe.h"
+
+static const char usage[] =
+    "usage: wattshed compare MODEL --samples X.npy [--labels Y.npy] [OPTION ...]\n"
+    "\n"
+    "Runs labelled samples through a model, whole and cut at every natural place with\n"
+    "every codec, and prints what crosses, the time of both sides, how often the answer\n"
+    "is the whole model's, and how often it is right.\n"
+    "\n"
+    "  --samples FILE     inputs [N, ...], one along the first dimension each\n"
+    "  --labels FILE      the right answers [N], integers (default: no top-1)\n"
+    "  --codec LIST       of none,fp16,int8,int8c (default: all four)\n"
+    "  --encoding E       none, zstd, lz4 or gzip on top (default none)\n"
+    "  --limit N          the first N samples only\n"
+    "  --calibrate N      samples, from the end of the file, that int8c takes its "
+    "ranges\n"
+    "                     from (default 16)\n"
+    "  --json             prints the result as JSON\n" WS_MODEL_OPTIONS_HELP "\n"
+    "example: wattshed compare etc/demo/digits.onnx --samples etc/demo/digits_inputs.npy "
+    "\\\n"
+    "             --labels etc/demo/digits_labels.npy --limit 50\n";
+
+struct compare_options {
+    struct ws_model_options model;
+    const char *path, *samples, *labels;
+    int use_codec[WS_CODEC_COUNT];
+    enum ws_encoding encoding;
+    size_t limit;
+    size_t calibrate;
+    int json;
+};
+
+/* The samples and what the whole model says of them. */
+struct samples {
+    struct ws_npy inputs;
+    struct ws_tensor labels;
+    size_t count;
+    size_t *answers;
+};
+
+/* What one cut with one codec gave, over all samples. */
+struct row {
+    const struct ws_cut *cut;
+    enum ws_codec codec;
+    uint64_t tensor_bytes, wire_bytes;
+    double head_ms, codec_ms, tail_ms; /* medians */
+    size_t agree, right;
+};
+
+enum {
+    OPT_SAMPLES = 256,
+    OPT_LABELS,
+    OPT_CODEC,
+    OPT_ENCODING,
+    OPT_LIMIT,
+    OPT_CALIBRATE,
+    OPT_JSON
+};
+
+static int take_codecs(struct compare_options *options, const char *list,
+                       struct ws_error *err)
+{
+    char copy[64];
+    char *rest = NULL;
+    memset(options->use_codec, 0, sizeof(options->use_codec));
+    (void)snprintf(copy, sizeof(copy), "%s", list);
+    for (char *name = strtok_r(copy, ",", &rest); name != NULL;
+         name = strtok_r(NULL, ",", &rest)) {
+        enum ws_codec codec = WS_CODEC_NONE;
+        int rc = ws_codec_find(&codec, name, err);
+        if (rc != 0)
+            return rc;
+        options->use_codec[codec] = 1;
+    }
+    return 0;
+}
+
+static int take_option(struct compare_options *options, int option, struct ws_error *err)
+{
+    switch (option) {
+    case OPT_SAMPLES:
+        options->samples = optarg;
+        return 0;
+    case OPT_LABELS:
+        options->labels = optarg;
+        return 0;
+    case OPT_CODEC:
+        return take_codecs(options, optarg, err);
+    case OPT_ENCODING:
+        return ws_encoding_find(&options->encoding, optarg, err);
+    case OPT_LIMIT:
+        return ws_parse_size(&options->limit, optarg, 1, SIZE_MAX, "--limit", err);
+    case OPT_CALIBRATE:
+        return ws_parse_size(&options->calibrate, optarg, 1, SIZE_MAX, "--calibrate",
+                             err);
+    case OPT_JSON:
+        options->json = 1;
+        return 0;
+    default:
+        return ws_model_options_take(&options->model, option, optarg, err);
+    }
+}
+
+/* 0, or 1 with an exit status. */
+static int parse(struct compare_options *options, int *status, int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"samples", required_argument, NULL, OPT_SAMPLES},
+        {"labels", required_argument, NULL, OPT_LABELS},
+        {"codec", required_argument, NULL, OPT_CODEC},
+        {"encoding", required_argument, NULL, OPT_ENCODING},
+        {"limit", required_argument, NULL, OPT_LIMIT},
+        {"calibrate", required_argument, NULL, OPT_CALIBRATE},
+        {"json", no_argument, NULL, OPT_JSON},
+        WS_MODEL_LONG_OPTIONS,
+        {"help", no_argument, NULL, 'h'},
+        {0}};
+    struct ws_error err = {0};
+    int rc = 0, option;
+    while (rc == 0 && (option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(usage, stdout);
+            *status = WS_EXIT_OK;
+            return 1;
+        }
+        if (option == '?') {
+            *status = WS_EXIT_USAGE; /* getopt has said why */
+            return 1;
+        }
+        rc = take_option(options, option, &err);
+    }
+    if (rc != 0)
+        *status = ws_cli_usage_error("compare", "%s", err.text);
+    else if (optind + 1 != argc || options->samples == NULL)
+        *status = ws_cli_usage_error("compare", "one MODEL and --samples are needed");
+    else
+        options->path = argv[optind];
+    return *status != WS_EXIT_OK;
+}
+
+static int open_samples(struct samples *samples, const struct compare_options *options,
+                        const struct ws_graph *graph, struct ws_error *err)
+{
+    if (graph->input_count != 1)
+        return ws_error_set(err, WS_E_UNSUPPORTED,
+                            "%s has %zu inputs; compare takes models with one",
+                            options->path, graph->input_count);
+    int rc = ws_npy_open(&samples->inputs, options->samples, err);
+    if (rc != 0)
+        return rc;
+    if (samples->inputs.rank == 0)
+        return ws_error_set(err, WS_E_TYPE, "%s: a scalar holds no samples",
+                            options->samples);
+    samples->count = (size_t)samples->inputs.dims[0];
+    if (options->labels != NULL)
+        rc = ws_npy_load(&samples->labels, options->labels, err);
+    if (rc == 0 && options->labels != NULL &&
+        (samples->labels.dtype != WS_DTYPE_INT64 || samples->labels.rank != 1 ||
+         (size_t)samples->labels.dims[0] != samples->count))
+        rc = ws_error_set(err, WS_E_TYPE,
+                          "%s: wants INT64[%zu], one label for each sample",
+                          options->labels, samples->count);
+    if (options->limit != 0 && options->limit < samples->count)
+        samples->count = options->limit;
+    samples->answers = calloc(samples->count + 1, sizeof(*samples->answers));
+    if (rc == 0 && samples->answers == NULL)
+        rc = ws_error_nomem(err);
+    return rc;
+}
+
+static void close_samples(struct samples *samples)
+{
+    ws_npy_close(&samples->inputs);
+    ws_tensor_fini(&samples->labels);
+    free(samples->answers);
+}
+
+/* Runs sample number `index`; *answer is the largest element of the first output. */
+static int run_sample(size_t *answer, struct ws_pipe_times *times, struct ws_pipe *pipe,
+                      struct ws_engine *engine, const struct samples *samples,
+                      size_t index, struct ws_error *err)
+{
+    struct ws_tensor input = {0}, output;
+    struct ws_engine_value *value = NULL;
+    int rc = ws_npy_slice(&input, &samples->inputs, index, 1, err);
+    if (rc == 0)
+        rc = ws_engine_value_from_tensor(&value, engine, &input, err);
+    if (rc == 0)
+        rc = ws_pipe_run(pipe, &value, times, err);
+    if (rc == 0)
+        rc = ws_engine_value_view(&output, ws_pipe_output(pipe, 0), err);
+    if (rc == 0) {
+        uint64_t count = 0;
+        rc = ws_shape_count(&count, output.dims, output.rank, err);
+        if (rc == 0)
+            *answer = count > 0 ? ws_compare_argmax(&output, 0, (size_t)count) : 0;
+    }
+    ws_engine_value_destroy(value);
+    ws_tensor_fini(&input);
+    return rc;
+}
+
+/* Ranges of the crossing tensors over the last samples of the file. */
+static int calibrate(struct ws_codec_range *ranges, struct ws_splitter *splitter,
+                     size_t cut, const struct samples *samples, size_t count,
+                     struct ws_error *err)
+{
+    struct ws_pipe_options plain = {.cut = cut};
+    struct ws_pipe *pipe = NULL;
+    size_t all = (size_t)samples->inputs.dims[0], answer = 0;
+    int rc = ws_pipe_create(&pipe, splitter, &plain, err);
+    for (size_t i = all > count ? all - count : 0; rc == 0 && i < all; i++) {
+        rc = run_sample(&answer, NULL, pipe, ws_splitter_engine(splitter), samples, i,
+                        err);
+        if (rc == 0)
+            rc = ws_pipe_calibrate(ranges, pipe, err);
+    }
+    ws_pipe_destroy(pipe);
+    return rc;
+}
+
+/* All samples through one pipe. A row without a cut is the whole: its answers are the
+ * ones that the others are compared with. */
+static int run_samples(struct row *row, struct ws_pipe *pipe, struct ws_engine *engine,
+                       struct samples *samples, struct ws_error *err)
+{
+    double *head = calloc(3 * samples->count + 1, sizeof(*head));
+    if (head == NULL)
+        return ws_error_nomem(err);
+    double *codec = head + samples->count, *tail = codec + samples->count;
+    const int64_t *labels = samples->labels.data;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < samples->count; i++) {
+        struct ws_pipe_times times;
+        size_t answer = 0;
+        rc = run_sample(&answer, &times, pipe, engine, samples, i, err);
+        if (rc != 0)
+            break;
+        if (row->cut == NULL)
+            samples->answers[i] = answer;
+        head[i] = (double)times.head_ns / 1e6;
+        codec[i] = (double)(times.encode_ns + times.decode_ns) / 1e6;
+        tail[i] = (double)times.tail_ns / 1e6;
+        row->tensor_bytes = times.tensor_bytes;
+        row->wire_bytes += times.wire_bytes;
+        row->agree += answer == samples->answers[i];
+        row->right += labels != NULL && (int64_t)answer == labels[i];
+    }
+    if (rc == 0 && samples->count > 0) {
+        row->wire_bytes /= samples->count;
+        row->head_ms = ws_stats_median(head, samples->count);
+        row->codec_ms = ws_stats_median(codec, samples->count);
+        row->tail_ms = ws_stats_median(tail, samples->count);
+    }
+    free(head);
+    return rc;
+}
+
+static int run_row(struct row *row, struct ws_splitter *splitter, struct samples *samples,
+                   const struct compare_options *options, struct ws_error *err)
+{
+    struct ws_codec_range ranges[WS_CUT_TENSORS_MAX] = {0};
+    struct ws_pipe_options at = {
+        .cut = row->cut->number, .codec = row->codec, .encoding = options->encoding};
+    struct ws_pipe *pipe = NULL;
+    int rc = 0;
+    if (row->codec == WS_CODEC_INT8C) {
+        rc = calibrate(ranges, splitter, at.cut, samples, options->calibrate, err);
+        at.ranges = ranges;
+    }
+    if (rc == 0)
+        rc = ws_pipe_create(&pipe, splitter, &at, err);
+    if (rc == 0)
+        rc = run_samples(row, pipe, ws_splitter_engine(splitter), samples, err);
+    ws_pipe_destroy(pipe);
+    for (size_t i = 0; i < WS_CUT_TENSORS_MAX; i++)
+        ws_codec_range_fini(&ranges[i]);
+    return rc == 0 ? 0
+                   : ws_error_context(err, "cut %zu, codec %s", at.cut,
+                                      ws_codec_name(row->codec));
+}
+
+static void print_header(const struct compare_options *options,
+                         const struct samples *samples, const struct row *whole)
+{
+    printf("%s, %zu samples: whole %.3f ms", options->path, samples->count,
+           whole->head_ms);
+    if (options->labels != NULL)
+        printf(", top-1 %.4f", (double)whole->right / (double)samples->count);
+    printf(
+        "\n    cut codec     bytes  wire bytes   head ms  codec ms   tail ms  agreement"
+        "%s  tensors\n",
+        options->labels != NULL ? "   top-1" : "");
+}
+
+static void print_row(const struct row *row, const struct samples *samples,
+                      const struct ws_graph *graph)
+{
+    double count = (double)samples->count;
+    printf("%c %5zu %-5s %9" PRIu64 " %11" PRIu64 " %9.3f %9.3f %9.3f     %6.4f",
+           row->cut->bottleneck ? '*' : ' ', row->cut->number, ws_codec_name(row->codec),
+           row->tensor_bytes, row->wire_bytes, row->head_ms, row->codec_ms, row->tail_ms,
+           (double)row->agree / count);
+    if (samples->labels.data != NULL)
+        printf("  %6.4f", (double)row->right / count);
+    for (size_t i = 0; row->codec == WS_CODEC_NONE && i < row->cut->tensor_count; i++)
+        printf("%s%s", i > 0 ? ", " : "  ", graph->values[row->cut->tensors[i]].name);
+    putchar('\n');
+    fflush(stdout);
+}
+
+static json_t *row_json(const struct row *row, const struct samples *samples)
+{
+    double count = (double)samples->count;
+    json_t *json = json_pack(
+        "{s:I, s:s, s:s, s:b, s:I, s:I, s:f, s:f, s:f, s:f}", "cut",
+        (json_int_t)row->cut->number, "id", row->cut->id, "codec",
+        ws_codec_name(row->codec), "bottleneck", (int)row->cut->bottleneck,
+        "tensor_bytes", (json_int_t)row->tensor_bytes, "wire_bytes",
+        (json_int_t)row->wire_bytes, "head_ms", row->head_ms, "codec_ms", row->codec_ms,
+        "tail_ms", row->tail_ms, "agreement", (double)row->agree / count);
+    if (samples->labels.data != NULL)
+        json_object_set_new(json, "top1", json_real((double)row->right / count));
+    return json;
+}
+
+/* Every natural cut with every codec; what crosses nowhere needs no codec. */
+static int compare_all(struct ws_splitter *splitter, struct samples *samples,
+                       const struct compare_options *options, json_t *rows,
+                       struct ws_error *err)
+{
+    const struct ws_graph *graph = ws_splitter_graph(splitter);
+    const struct ws_cuts *cuts = ws_splitter_cuts(splitter);
+    int progress = isatty(STDERR_FILENO) && (options->json || !isatty(STDOUT_FILENO));
+    for (size_t c = 0; c < cuts->count; c++) {
+        if (cuts->cuts[c].natural != WS_NATURAL_YES)
+            continue;
+        if (progress)
+            fprintf(stderr, "\rcut %zu of %zu", c, cuts->count - 1);
+        for (int codec = 0; codec < WS_CODEC_COUNT; codec++) {
+            struct row row = {.cut = &cuts->cuts[c], .codec = (enum ws_codec)codec};
+            if (!options->use_codec[codec] ||
+                (codec != WS_CODEC_NONE && row.cut->tensor_count == 0))
+                continue;
+            int rc = run_row(&row, splitter, samples, options, err);
+            if (rc != 0)
+                return rc;
+            if (options->json)
+                json_array_append_new(rows, row_json(&row, samples));
+            else
+                print_row(&row, samples, graph);
+        }
+    }
+    if (progress)
+        fputs("\r\033[K", stderr);
+    return 0;
+}
+
+static int compare_model(const struct compare_options *options, struct ws_error *err)
+{
+    struct ws_engine *engine = NULL;
+    struct ws_splitter *splitter = NULL;
+    struct ws_pipe *pipe = NULL;
+    struct samples samples = {0};
+    struct row whole = {0};
+    json_t *rows = json_array();
+    int rc =
+        ws_model_options_open(&engine, &splitter, &options->model, options->path, err);
+    if (rc == 0)
+        rc = open_samples(&samples, options, ws_splitter_graph(splitter), err);
+    if (rc == 0) {
+        struct ws_pipe_options uncut = {.cut = ws_splitter_cuts(splitter)->count - 1};
+        rc = ws_pipe_create(&pipe, splitter, &uncut, err);
+    }
+    if (rc == 0)
+        rc = run_samples(&whole, pipe, engine, &samples, err);
+    if (rc == 0 && !options->json)
+        print_header(options, &samples, &whole);
+    if (rc == 0)
+        rc = compare_all(splitter, &samples, options, rows, err);
+    if (rc == 0 && options->json) {
+        json_t *all =
+            json_pack("{s:s, s:I, s:f, s:O}", "model", options->path, "samples",
+                      (json_int_t)samples.count, "whole_ms", whole.head_ms, "rows", rows);
+        if (samples.labels.data != NULL)
+            json_object_set_new(all, "whole_top1",
+                                json_real((double)whole.right / (double)samples.count));
+        json_dumpf(all, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(all);
+    }
+    json_decref(rows);
+    ws_pipe_destroy(pipe);
+    close_samples(&samples);
+    ws_splitter_destroy(splitter);
+    ws_engine_destroy(engine);
+    return rc;
+}
+
+int ws_cmd_compare(int argc, char **argv)
+{
+    struct ws_error err = {0};
+    struct compare_options options = {.calibrate = 16};
+    int status = WS_EXIT_OK;
+    ws_model_options_init(&options.model);
+    for (int codec = 0; codec < WS_CODEC_COUNT; codec++)
+        options.use_codec[codec] = 1;
+    if (parse(&options, &status, argc, argv) == 0 && compare_model(&options, &err) != 0)
+        status = ws_cli_fail(&err);
+    ws_model_options_fini(&options.model);
+    return status;
+}
