@@ -237,6 +237,9 @@ def broken():
         graph([node("Add", ["x", "w"], ["y"])], [X], [Y],
               [tensor("w", FLOAT, [-4], bytes(16))])
     )
+    yield "nameless-sparse", model(
+        graph([node("Relu", ["x"], ["y"])], [X], [info("")]) + field(15, b"")
+    )
     for name, weight in (
         ("external-outside", external("w", [4], "../../etc/passwd")),
         ("external-absolute", external("w", [4], "/etc/passwd")),

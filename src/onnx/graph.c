@@ -26,6 +26,8 @@ static int add_value(size_t *out, struct build *build, const char *name,
                      struct ws_error *err)
 {
     struct ws_graph *graph = build->graph;
+    if (name[0] == '\0')
+        return ws_error_set(err, WS_E_FORMAT, "an input or weight without a name");
     if (strlen(name) > WS_NAME_MAX)
         return ws_error_set(err, WS_E_LIMIT, "a tensor's name of %zu bytes, at most %d",
                             strlen(name), WS_NAME_MAX);

@@ -42,6 +42,7 @@ static void test_open_refusals_table(void **state)
         {"no-such-output", WS_E_FORMAT, "nothing makes the output \"y\""},
         {"deep-bodies", WS_E_LIMIT, "deeper than"},
         {"deep-type", WS_E_LIMIT, "deeper than"},
+        {"nameless-sparse", WS_E_FORMAT, "without a name"},
         {"short-weight", WS_E_FORMAT, "tensor \"w\": 15 bytes where its shape needs 16"},
         {"huge-weight", WS_E_LIMIT, "tensor \"w\""},
         {"negative-dim", WS_E_TYPE, "tensor \"w\": dimension 0 is -4"},
