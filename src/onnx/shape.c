@@ -184,6 +184,37 @@ static void apply_dims(struct ws_graph *graph, const struct ws_dim *dims, size_t
 
 /* ---- asking a source ---- */
 
+/* A source may be unable to tell a scalar from a tensor of unknown rank; what is made of
+ * scalars element by element is one. */
+static const char *const elementwise_ops[] = {
+    "Add",      "And",  "Cast",        "Div", "Equal", "Greater", "GreaterOrEqual",
+    "Identity", "Less", "LessOrEqual", "Mul", "Neg",   "Not",     "Or",
+    "Sub",      NULL,
+};
+
+static int has_scalar_inputs(const struct ws_graph *graph, const struct ws_node *node)
+{
+    for (size_t i = 0; i < node->input_count; i++) {
+        const struct ws_value *value =
+            node->inputs[i] != WS_NONE ? &graph->values[node->inputs[i]] : NULL;
+        if (value == NULL || !value->has_shape || value->rank > 0)
+            return 0;
+    }
+    return node->input_count > 0;
+}
+
+static void find_scalars(struct ws_graph *graph)
+{
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const struct ws_node *node = &graph->nodes[i];
+        if (node->output_count == 1 && node->outputs[0] != WS_NONE &&
+            !graph->values[node->outputs[0]].has_shape &&
+            ws_name_in(ws_node_op(node), elementwise_ops) &&
+            has_scalar_inputs(graph, node))
+            graph->values[node->outputs[0]].has_shape = 1;
+    }
+}
+
 static void take_shape(void *user, const char *name, enum ws_dtype dtype,
                        const int64_t *dims, size_t rank)
 {
@@ -228,6 +259,7 @@ int ws_graph_infer_shapes(struct ws_graph *graph, ws_shape_source source, void *
         rc = source(user, ws_model_path(graph->model), take_shape, graph, dims, dim_count,
                     err);
         graph->shapes_inferred = rc == 0;
+        find_scalars(graph);
     }
     apply_dims(graph, dims, dim_count);
     ws_graph_classify(graph);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "core/sample.h"
 #include "onnx/model.h"
 
 /* Appends the outputs of every node to the graph's own, without a type: the runtime
@@ -114,6 +116,125 @@ static int open_types(struct ws_session **out, struct ws_engine *engine,
     return rc;
 }
 
+/* ---- what only a run can tell ---- */
+
+/* Operators whose result's shape hangs on values, or may. */
+static const char *const value_shaped_ops[] = {
+    "Compress",         "If",          "Loop",   "NonMaxSuppression", "NonZero", "Scan",
+    "StringNormalizer", "StringSplit", "Unique",
+};
+
+static int is_value_shaped(const char *op_type)
+{
+    for (size_t i = 0; i < sizeof(value_shaped_ops) / sizeof(value_shaped_ops[0]); i++) {
+        if (strcmp(op_type, value_shaped_ops[i]) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static int is_fixed_float(const struct ws_io_type *type)
+{
+    for (size_t i = 0; i < type->rank; i++) {
+        if (type->dims[i] < 0)
+            return 0;
+    }
+    /* A whole number may be a length that a shape is made of. */
+    return type->dtype == WS_DTYPE_FP32 || type->dtype == WS_DTYPE_FP16 ||
+           type->dtype == WS_DTYPE_UINT8;
+}
+
+/* Whether one run shows the shapes of all: inputs are fixed, and no value decides. */
+static int has_one_shape(const struct ws_session *session, const Onnx__ModelProto *model)
+{
+    for (size_t i = 0; i < ws_session_input_count(session); i++) {
+        if (!is_fixed_float(ws_session_input(session, i)))
+            return 0;
+    }
+    for (size_t i = 0; i < model->graph->n_node; i++) {
+        if (model->graph->node[i]->op_type == NULL ||
+            is_value_shaped(model->graph->node[i]->op_type))
+            return 0;
+    }
+    return model->n_functions == 0;
+}
+
+/* Runs once on drawn inputs; outputs are the caller's to destroy. */
+static int run_drawn(struct ws_engine_value **outputs, struct ws_engine *engine,
+                     struct ws_session *session, struct ws_error *err)
+{
+    size_t count = ws_session_input_count(session);
+    struct ws_engine_value **values = calloc(count + 1, sizeof(*values));
+    struct ws_tensor *tensors = calloc(count + 1, sizeof(*tensors));
+    int rc = values == NULL || tensors == NULL ? ws_error_nomem(err) : 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        const struct ws_io_type *type = ws_session_input(session, i);
+        if (!type->is_tensor)
+            rc = ws_error_set(err, WS_E_UNSUPPORTED, "input \"%s\" is no tensor",
+                              type->name);
+        if (rc == 0)
+            rc = ws_sample_tensor(&tensors[i], type->dtype, type->dims, type->rank, i,
+                                  err);
+        if (rc == 0)
+            rc = ws_engine_value_from_tensor(&values[i], engine, &tensors[i], err);
+    }
+    if (rc == 0)
+        rc = ws_session_run(session, values, outputs, err);
+    for (size_t i = 0; values != NULL && tensors != NULL && i < count; i++) {
+        ws_engine_value_destroy(values[i]);
+        ws_tensor_fini(&tensors[i]);
+    }
+    free(values);
+    free(tensors);
+    return rc;
+}
+
+static int lacks_shape(const struct ws_io_type *type)
+{
+    return type->is_tensor && !type->has_shape;
+}
+
+static void sink_seen(ws_shape_sink sink, void *sink_user, const struct ws_io_type *type,
+                      const struct ws_engine_value *value, int exact)
+{
+    struct ws_tensor seen;
+    int64_t varies[WS_TENSOR_RANK_MAX];
+    if (value == NULL || ws_engine_value_view(&seen, value, NULL) != 0)
+        return;
+    for (size_t i = 0; i < WS_TENSOR_RANK_MAX; i++)
+        varies[i] = -1;
+    sink(sink_user, type->name, seen.dtype, exact ? seen.dims : varies, seen.rank);
+}
+
+/*
+ * The runtime infers no shape behind a Reshape to a computed shape, and does not tell a
+ * scalar from a tensor of unknown rank. One run shows the ranks of what is left, and,
+ * where no other run could differ, the dimensions. A model that cannot be run on drawn
+ * inputs keeps what is known.
+ */
+static void sink_from_run(ws_shape_sink sink, void *sink_user, struct ws_engine *engine,
+                          struct ws_session *session, const Onnx__ModelProto *model)
+{
+    struct ws_error err = {0};
+    size_t count = ws_session_output_count(session), lacking = 0;
+    for (size_t i = 0; i < count; i++)
+        lacking += (size_t)lacks_shape(ws_session_output(session, i));
+    struct ws_engine_value **outputs =
+        lacking > 0 ? calloc(count, sizeof(*outputs)) : NULL;
+    if (outputs == NULL)
+        return;
+    if (run_drawn(outputs, engine, session, &err) != 0)
+        ws_log(WS_LOG_INFO, "%zu shapes stay unknown: %s", lacking, err.text);
+    int exact = has_one_shape(session, model);
+    for (size_t i = 0; i < count; i++) {
+        const struct ws_io_type *type = ws_session_output(session, i);
+        if (lacks_shape(type))
+            sink_seen(sink, sink_user, type, outputs[i], exact);
+        ws_engine_value_destroy(outputs[i]);
+    }
+    free(outputs);
+}
+
 int ws_shapes_from_engine(void *user, const char *model_path, ws_shape_sink sink,
                           void *sink_user, const struct ws_dim *dims, size_t dim_count,
                           struct ws_error *err)
@@ -129,6 +250,8 @@ int ws_shapes_from_engine(void *user, const char *model_path, ws_shape_sink sink
             sink(sink_user, type->name, type->dtype, type->has_shape ? type->dims : NULL,
                  type->rank);
     }
+    if (rc == 0)
+        sink_from_run(sink, sink_user, user, session, ws_model_proto(model));
     ws_session_destroy(session);
     ws_model_close(model);
     return rc;

@@ -1,6 +1,7 @@
 /*
  * Types and shapes of every tensor of a model, from the runtime's own inference: what a
- * graph asks when its file does not say them.
+ * graph asks when its file does not say them. Where that leaves ranks open, the model is
+ * run once on drawn inputs and looked at.
  */
 #ifndef WS_SPLIT_SHAPES_H
 #define WS_SPLIT_SHAPES_H
