@@ -1,5 +1,6 @@
 #include "replay/report.h"
 
+#include <math.h>
 #include <stdio.h>
 
 /* ---- terminal ---- */
@@ -81,6 +82,18 @@ static int width_of(const struct ws_comparison *comparison)
     return comparison->seeds > 1 ? 13 : 9;
 }
 
+/* Joules of small boards want more digits than those of servers. */
+static int digits_of(const struct ws_comparison *comparison, const struct column *column)
+{
+    double most = 0;
+    int energy = column->figure == WS_FIGURE_ENERGY_J ||
+                 column->figure == WS_FIGURE_EDGE_ENERGY_J ||
+                 column->figure == WS_FIGURE_CLOUD_ENERGY_J;
+    for (size_t i = 0; i < comparison->count; i++)
+        most = fmax(most, comparison->rows[i].figures[WS_FIGURE_ENERGY_J].mean);
+    return column->digits + (energy && most < 5 ? 2 : 0);
+}
+
 int ws_report_text(struct ws_buf *out, const struct ws_report_head *head,
                    const struct ws_comparison *comparison, struct ws_error *err)
 {
@@ -97,7 +110,8 @@ int ws_report_text(struct ws_buf *out, const struct ws_report_head *head,
         char text[64];
         rc = cell(out, row->policy, 14, 1, err);
         for (size_t c = 0; rc == 0 && c < COLUMN_COUNT; c++) {
-            figure_text(text, sizeof(text), row, columns[c].figure, columns[c].digits);
+            figure_text(text, sizeof(text), row, columns[c].figure,
+                        digits_of(comparison, &columns[c]));
             rc = cell(out, text, width, 0, err);
         }
         if (rc == 0 && row->first.refused > 0)

@@ -117,7 +117,7 @@ static void energy_plot(struct page *page, const struct ws_comparison *c)
         if (ci > 0)
             put(page, "<path class=\"ci\" d=\"M%.1f %.1fH%.1f\"/>",
                 LABELS + (all - ci) * scale, y + 8.5, LABELS + (all + ci) * scale);
-        put(page, "<text x=\"%.1f\" y=\"%.1f\">%.1f J, %.1f %%</text>\n",
+        put(page, "<text x=\"%.1f\" y=\"%.1f\">%.3g J, %.1f %%</text>\n",
             LABELS + (all + ci) * scale + 4, y + 13, all,
             mean_of(row, WS_FIGURE_MET_PCT));
     }
@@ -266,14 +266,21 @@ static void table(struct page *page, const struct ws_comparison *c)
         {"above mean-oracle, %", WS_FIGURE_MEAN_REGRET_PCT, 1},
         {"decision (median), ns", WS_FIGURE_DECISION_NS, 0},
     };
+    /* Joules of small boards want more digits than those of servers. */
+    int small = 1;
+    for (size_t i = 0; i < c->count; i++)
+        small &= mean_of(&c->rows[i], WS_FIGURE_ENERGY_J) < 5;
     put(page, "<div class=\"scroll\"><table><thead><tr><th>policy</th>");
     for (size_t k = 0; k < sizeof(columns) / sizeof(columns[0]); k++)
         put(page, "<th>%s</th>", columns[k].title);
     put(page, "</tr></thead><tbody>\n");
     for (size_t i = 0; i < c->count; i++) {
         put(page, "<tr><th>%s</th>", c->rows[i].policy);
-        for (size_t k = 0; k < sizeof(columns) / sizeof(columns[0]); k++)
-            cell(page, &c->rows[i], columns[k].figure, columns[k].digits);
+        for (size_t k = 0; k < sizeof(columns) / sizeof(columns[0]); k++) {
+            int joules = k >= 1 && k <= 3;
+            cell(page, &c->rows[i], columns[k].figure,
+                 columns[k].digits + (joules && small ? 2 : 0));
+        }
         put(page, "</tr>\n");
     }
     put(page, "</tbody></table></div>\n");
