@@ -101,13 +101,13 @@ def write_table(path, rng):
 
 def write_workload(path, rng, low, high, count=500):
     """Deadlines as DynaSplit's authors draw them: Weibull, shape 1, scaled between the
-    fastest and the slowest setting."""
+    fastest and the slowest setting. One request every 50 ms."""
     drawn = [rng.weibullvariate(1, 1) for _ in range(count)]
     scale = (high - low) / (max(drawn) - min(drawn))
     with path.open("w", encoding="ascii") as out:
-        out.write("index,deadline_ms\n")
+        out.write("index,deadline_ms,arrival_ms\n")
         for i, x in enumerate(drawn):
-            out.write(f"{i},{low + (x - min(drawn)) * scale:.6g}\n")
+            out.write(f"{i},{low + (x - min(drawn)) * scale:.6g},{50 * i}\n")
 
 
 def write_testbed(path):
