@@ -64,7 +64,17 @@ static void check_plan(struct ws_rng *rng, size_t count)
     struct ws_plan plan;
     make_random_plan(&plan, rng, count);
     double *margin = malloc(count * sizeof(*margin));
-    double switch_ms[4] = {0, 10, 154, ws_rng_below(rng, 2) ? 40.0 : 0};
+    double switch_ms[12] = {0, 10, 154, ws_rng_below(rng, 2) ? 40.0 : 0};
+    if (ws_rng_below(rng, 2)) {
+        /* More knobs that cost something than the tree keeps boxes of. */
+        plan.space.knob_count = 12;
+        for (size_t k = 4; k < 12; k++)
+            switch_ms[k] = 20 * (double)k;
+        for (size_t i = 0; i < count; i++) {
+            for (size_t k = 4; k < 12; k++)
+                plan.entries[i].setting.value[k] = ws_rng_below(rng, 4) == 0;
+        }
+    }
     for (size_t i = 0; i < count; i++)
         margin[i] = 1 + ws_rng_uniform(rng) / 4;
     struct ws_index_options o = {
