@@ -1,0 +1,43 @@
+#!/bin/bash
+# Wrong usage and bad input: one clear line on stderr, nothing on stdout, and the exit
+# status that says which it was. Usage: bad_usage.sh WATTSHED
+set -u
+wattshed=$1
+demo=$WS_SOURCE_ROOT/etc/demo
+model=$demo/digits.onnx
+failed=0
+
+# expect STATUS WORDS COMMAND ...
+expect() {
+    local status=$1 words=$2 out err got
+    shift 2
+    err=$("$wattshed" "$@" 2>&1 >/tmp/ws-usage-$$)
+    got=$?
+    out=$(cat /tmp/ws-usage-$$)
+    rm -f /tmp/ws-usage-$$
+    if [ "$got" != "$status" ] || [[ $err != *"$words"* ]] || [ -n "$out" ] ||
+        [ "$(wc -l <<<"$err")" != 1 ]; then
+        echo "wattshed $*: status $got (expected $status), stdout \"$out\", stderr \"$err\""
+        failed=1
+    fi
+}
+
+expect 2 'no command "fly"' fly
+expect 2 'one MODEL is needed' run
+expect 2 '--threads: "x" is not a whole number' run --threads x "$model"
+expect 2 'no codec "int4"' run --codec int4 "$model"
+expect 2 'NAME=VALUE' run --dim 7 "$model"
+expect 2 'no value for input "pixels"' run "$model"
+expect 1 'has no input "pixel"' run --input pixel=x.npy "$model"
+expect 1 'input "pixels" wants UINT8[?,1,96,96]' run "$model" \
+    --input "$demo/digits_labels.npy"
+expect 1 'No such file' run /nowhere.onnx --input x.npy
+expect 2 'inputs are .npy or .pb files' run "$model" --input "$model"
+expect 1 'no cut' run "$model" --cut 9999 --input "$demo/test_data_set_0/input_0.pb"
+expect 1 'is not natural' run "$model" --cut 3 \
+    --input "$demo/test_data_set_0/input_0.pb"
+expect 2 'a DIR or MODEL is needed' verify
+expect 2 'are needed' compare "$model"
+expect 1 'one label for each sample' compare "$model" \
+    --samples "$demo/digits_inputs.npy" --labels "$demo/digits_inputs.npy"
+exit $failed
