@@ -3,8 +3,8 @@
  * measurements, the guard against an oracle held to the same probability, a link that
  * falls to a tenth, and the time and memory of large replays. Each line ends with the
  * target and whether it was met; the exit status is 1 if one that is no time was not. The
- * argument is the
- * folder of the recorded testbeds; what needs one that is absent is skipped.
+ * argument is the folder of the recorded testbeds; what needs one that is absent is
+ * skipped.
  */
 #include <math.h>
 #include <stdio.h>

@@ -51,7 +51,7 @@ struct ws_index {
     double switch_ms[WS_KNOBS_MAX];
     /* The knobs that cost something, or the first of them. */
     uint8_t switch_knobs[SWITCH_KNOBS_MAX];
-    double switch_costs[SWITCH_KNOBS_MAX];
+    double switch_costs[SWITCH_KNOBS_MAX][2]; /* unchanged: 0, changed */
     size_t switch_knob_count;
     int switch_more; /* whether there are more */
 };
@@ -71,11 +71,17 @@ static inline double energy_of(const struct terms *t, const struct ws_situation 
 
 /* A query with what is worked out once for it. */
 struct question {
-    const struct ws_index_query *query;
-    int fastest;
-    int switching; /* whether the hardware is set to something that counts */
+    struct ws_situation now;
+    double deadline_ms;
+    double min_accuracy; /* -INFINITY: any, unknown ones too */
+    int switching;       /* whether the hardware is set to something that counts */
     struct hardware current;
 };
+
+static inline double larger(double a, double b)
+{
+    return a > b ? a : b; /* one instruction, unlike fmax, which minds NaN */
+}
 
 static inline double switch_of(const struct ws_index *index, const struct question *q,
                                size_t i)
@@ -84,12 +90,11 @@ static inline double switch_of(const struct ws_index *index, const struct questi
     if (!q->switching)
         return 0;
     if (index->switch_more)
-        return ws_switch_ms(index->switch_ms, index->knob_count, q->query->now->current,
+        return ws_switch_ms(index->switch_ms, index->knob_count, q->now.current,
                             &index->settings[i]);
     for (size_t k = 0; k < index->switch_knob_count; k++) {
-        double one = index->switch_costs[k];
-        int changes = index->hardware[i].value[k] != q->current.value[k];
-        cost = changes && one > cost ? one : cost;
+        size_t changes = index->hardware[i].value[k] != q->current.value[k];
+        cost = larger(cost, index->switch_costs[k][changes]);
     }
     return cost;
 }
@@ -99,10 +104,9 @@ static inline double switch_bound(const struct ws_index *index, const struct que
 {
     double cost = 0;
     for (size_t k = 0; k < index->switch_knob_count; k++) {
-        double one = index->switch_costs[k];
         uint16_t value = q->current.value[k];
-        int changes = value < node->knob_low[k] || value > node->knob_high[k];
-        cost = changes && one > cost ? one : cost;
+        size_t changes = (value < node->knob_low[k]) | (value > node->knob_high[k]);
+        cost = larger(cost, index->switch_costs[k][changes]);
     }
     return cost;
 }
@@ -209,7 +213,7 @@ static void weigh(struct builder *b)
     w[energy] = energies > 0 ? 2 * times / energies : 0;
     for (size_t k = 0; k < index->switch_knob_count; k++) {
         double values = span_of(b, 0, index->count, TERM_COUNT + k);
-        w[TERM_COUNT + k] = values > 0 ? index->switch_costs[k] / values : 0;
+        w[TERM_COUNT + k] = values > 0 ? index->switch_costs[k][1] / values : 0;
     }
 }
 
@@ -289,7 +293,7 @@ static void note_switch_costs(struct ws_index *index, const double *switch_ms)
             index->switch_more = 1;
             continue;
         }
-        index->switch_costs[index->switch_knob_count] = switch_ms[k];
+        index->switch_costs[index->switch_knob_count][1] = switch_ms[k];
         index->switch_knobs[index->switch_knob_count++] = (uint8_t)k;
     }
 }
@@ -404,62 +408,71 @@ static inline int better(double first, double second, size_t entry, const struct
     return entry < b->entry;
 }
 
-static inline void look(const struct ws_index *index, const struct question *q, size_t i,
-                        struct best *best)
+/* Both of the following are written without early exits where a branch would be a coin's
+ * toss: a wrong guess of the processor costs more than the arithmetic it would save. */
+static inline void look(const struct ws_index *index, const struct question *q,
+                        int fastest, size_t i, struct best *best)
 {
-    const struct ws_index_query *query = q->query;
     const struct terms *t = &index->terms[i];
-    if (t->accuracy < query->min_accuracy && query->min_accuracy > 0)
+    double energy = energy_of(t, &q->now);
+    double latency = latency_of(t, &q->now);
+    double first = fastest ? latency : energy;
+    if (!((first <= best->first) & (t->accuracy >= q->min_accuracy) &
+          (fastest | (latency <= q->deadline_ms))))
         return;
-    double latency = latency_of(t, query->now);
-    double energy = energy_of(t, query->now);
-    /* Switching last: it is the dearest to work out, and can only add. */
-    if (q->fastest ? latency > best->first
-                   : latency > query->deadline_ms || energy > best->first)
-        return;
-    latency += switch_of(index, q, i);
-    if (!q->fastest && latency > query->deadline_ms)
-        return;
-    double first = q->fastest ? latency : energy, second = q->fastest ? energy : 0;
+    if (q->switching) {
+        latency += switch_of(index, q, i);
+        if (!fastest && latency > q->deadline_ms)
+            return;
+    }
+    first = fastest ? latency : energy;
+    double second = fastest ? energy : 0;
     if (better(first, second, index->entries[i], best))
         *best = (struct best){first, second, index->entries[i], latency, energy};
 }
 
 /* What a box can hold at best, or INFINITY if nothing that is as good as `bar`. */
 static inline double promise(const struct ws_index *index, const struct question *q,
-                             double bar, size_t at)
+                             int fastest, double bar, size_t at)
 {
-    const struct ws_index_query *query = q->query;
     const struct node *node = &index->nodes[at];
-    if (node->low.accuracy < query->min_accuracy && query->min_accuracy > 0)
-        return INFINITY;
-    double latency = latency_of(&node->low, query->now);
-    double energy = energy_of(&node->low, query->now);
-    if (q->fastest ? latency > bar : latency > query->deadline_ms || energy > bar)
-        return INFINITY;
+    double energy = energy_of(&node->low, &q->now);
+    double latency = latency_of(&node->low, &q->now);
     if (q->switching)
         latency += switch_bound(index, q, node);
-    if (q->fastest)
-        return latency;
-    return latency > query->deadline_ms ? INFINITY : energy;
+    double first = fastest ? latency : energy;
+    int useful = (first <= bar) & (node->low.accuracy >= q->min_accuracy) &
+                 (fastest | (latency <= q->deadline_ms));
+    return useful ? first : INFINITY;
+}
+
+static struct question ask(const struct ws_index *index,
+                           const struct ws_index_query *query)
+{
+    struct question q = {
+        .now = *query->now,
+        .deadline_ms = query->deadline_ms,
+        .min_accuracy = query->min_accuracy > 0 ? query->min_accuracy : -INFINITY,
+        .switching = index->switch_knob_count > 0 && query->now->current != NULL,
+    };
+    for (size_t k = 0; q.switching && k < index->switch_knob_count; k++)
+        q.current.value[k] = query->now->current->value[index->switch_knobs[k]];
+    return q;
 }
 
 /* Depth first, the more promising half before the other. */
-static struct ws_index_hit search(const struct ws_index *index,
-                                  const struct ws_index_query *query, int fastest)
+static inline struct ws_index_hit search(const struct ws_index *index,
+                                         const struct ws_index_query *query, int fastest)
 {
     struct {
         double promise;
-        uint32_t at;
+        size_t at;
     } stack[DEPTH_MAX];
-    struct question q = {query, fastest, 0, {{0}}};
+    const struct question q = ask(index, query);
     struct best best = {INFINITY, INFINITY, WS_NO_ENTRY, 0, 0};
-    size_t depth = 0;
-    q.switching = index->switch_knob_count > 0 && query->now->current != NULL;
-    for (size_t k = 0; q.switching && k < index->switch_knob_count; k++)
-        q.current.value[k] = query->now->current->value[index->switch_knobs[k]];
-    stack[depth].promise = promise(index, &q, INFINITY, 0);
-    stack[depth++].at = 0;
+    size_t depth = 1;
+    stack[0].promise = promise(index, &q, fastest, INFINITY, 0);
+    stack[0].at = 0;
     while (depth > 0) {
         depth--;
         const struct node *node = &index->nodes[stack[depth].at];
@@ -467,19 +480,20 @@ static struct ws_index_hit search(const struct ws_index *index,
             continue;
         if (node->count > 0) {
             for (size_t i = node->first; i < (size_t)node->first + node->count; i++)
-                look(index, &q, i, &best);
+                look(index, &q, fastest, i, &best);
             continue;
         }
-        double left = promise(index, &q, best.first, node->first);
-        double right = promise(index, &q, best.first, node->first + 1);
-        uint32_t near = left <= right ? 0 : 1;
+        double left = promise(index, &q, fastest, best.first, node->first);
+        double right = promise(index, &q, fastest, best.first, node->first + 1);
+        size_t swap = left <= right;
         assert(depth + 2 <= DEPTH_MAX);
-        if (fmax(left, right) < INFINITY) {
-            stack[depth].promise = fmax(left, right);
-            stack[depth++].at = node->first + 1 - near;
-        }
-        stack[depth].promise = fmin(left, right);
-        stack[depth++].at = node->first + near;
+        /* Written either way, and kept if worth it. */
+        stack[depth].promise = swap ? right : left;
+        stack[depth].at = node->first + swap;
+        depth += stack[depth].promise < INFINITY;
+        stack[depth].promise = swap ? left : right;
+        stack[depth].at = node->first + 1 - swap;
+        depth += stack[depth].promise < INFINITY;
     }
     return (struct ws_index_hit){best.entry, best.latency_ms, best.energy_j};
 }

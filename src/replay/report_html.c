@@ -104,16 +104,16 @@ static void energy_plot(struct page *page, const struct ws_comparison *c)
     for (size_t i = 0; i < c->count; i++) {
         const struct ws_compared *row = &c->rows[i];
         double y = 8 + 26 * (double)i, all = mean_of(row, WS_FIGURE_ENERGY_J);
-        double edge = knows(row, WS_FIGURE_EDGE_ENERGY_J)
-                          ? mean_of(row, WS_FIGURE_EDGE_ENERGY_J)
-                          : 0;
+        int parts = knows(row, WS_FIGURE_EDGE_ENERGY_J);
+        double edge = parts ? mean_of(row, WS_FIGURE_EDGE_ENERGY_J) : 0;
         double ci = ws_stats_ci95(&row->figures[WS_FIGURE_ENERGY_J]);
         put(page, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>", LABELS - 6,
             y + 13, row->policy);
         put(page,
             "<rect class=\"edge\" x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"17\"/>"
-            "<rect class=\"cloud\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"17\"/>",
-            LABELS, y, edge * scale, LABELS + edge * scale, y, (all - edge) * scale);
+            "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"17\"/>",
+            LABELS, y, edge * scale, parts ? "cloud" : "both", LABELS + edge * scale, y,
+            (all - edge) * scale);
         if (ci > 0)
             put(page, "<path class=\"ci\" d=\"M%.1f %.1fH%.1f\"/>",
                 LABELS + (all - ci) * scale, y + 8.5, LABELS + (all + ci) * scale);
@@ -123,7 +123,8 @@ static void energy_plot(struct page *page, const struct ws_comparison *c)
     }
     put(page, "</svg><figcaption>Energy of a request in joules, "
               "<span class=\"edgekey\">edge</span> and "
-              "<span class=\"cloudkey\">cloud</span>; behind the bars the energy and the "
+              "<span class=\"cloudkey\">cloud</span> (grey: not known apart); behind the "
+              "bars the energy and the "
               "share of deadlines met.</figcaption></figure>\n");
 }
 
@@ -294,7 +295,7 @@ static const char style[] =
     "figure>svg{width:100%;max-width:720px;height:auto;display:block}\n"
     "svg text{font:12px system-ui,sans-serif;fill:#333}svg text.on{fill:#111}\n"
     ".grid{stroke:#ddd;fill:none}.ci{stroke:#000;stroke-width:1.5;fill:none}\n"
-    ".edge{fill:#009e73}.cloud{fill:#0072b2}\n"
+    ".edge{fill:#009e73}.cloud{fill:#0072b2}.both{fill:#999}\n"
     ".edgekey{color:#007a59;font-weight:600}.cloudkey{color:#0072b2;font-weight:600}\n"
     ".legend{display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:13px}\n"
     ".legend svg{vertical-align:middle}\n"
