@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/rng.h"
 #include "replay/oracle.h"
 #include "replay/scene.h"
 
@@ -221,6 +222,44 @@ static void test_replay_seed(void **state)
     scene_fini(&scene);
 }
 
+/* Whatever comes, in whatever order, under whatever link: every request is met, late,
+ * lost or refused, once. */
+static void test_replay_accounts_for_all(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"cloud-only", "dynasplit",   "wattshed",
+                                        "oracle",     "mean-oracle", "neurosurgeon"};
+    static char workload[65536];
+    struct ws_rng rng;
+    ws_rng_init(&rng, 17);
+    for (int round = 0; round < 40; round++) {
+        struct scene scene;
+        char trace[512];
+        double arrival = 0;
+        int n = snprintf(workload, sizeof(workload),
+                         "index,deadline_ms,arrival_ms,min_accuracy\n");
+        for (int i = 0; i < 300; i++) {
+            arrival += ws_rng_below(&rng, 4) ? 0 : 200 * ws_rng_uniform(&rng);
+            n += snprintf(workload + n, sizeof(workload) - (size_t)n, "%d,%g,%g,%g\n", i,
+                          1 + 600 * ws_rng_uniform(&rng), arrival,
+                          ws_rng_below(&rng, 5) ? 0 : ws_rng_uniform(&rng));
+        }
+        snprintf(trace, sizeof(trace), "time_s,link_mbit_s\n0,%g\n2,0\n3,%g\n",
+                 1 + 100 * ws_rng_uniform(&rng), 1 + 100 * ws_rng_uniform(&rng));
+        scene_init(&scene, workload, trace, WS_NOISE_POOLED, 20 * ws_rng_uniform(&rng));
+        scene.task.order = ws_rng_below(&rng, 2) ? WS_AGENT_DEADLINE : WS_AGENT_FIFO;
+        scene.task.refuse_late = (int)ws_rng_below(&rng, 2);
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            struct ws_replay_result r = run(&scene, names[i], (uint64_t)round);
+            assert_int_equal(r.met + r.late + r.lost + r.refused, 300);
+            assert_int_equal(r.uses[0] + r.uses[1] + r.uses[2], 300 - r.refused);
+            assert_true(isfinite(r.energy_j_mean) && isfinite(r.span_ms));
+            ws_replay_result_fini(&r);
+        }
+        scene_fini(&scene);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_replay_link_gone),
         cmocka_unit_test(test_replay_accuracy),
         cmocka_unit_test(test_replay_seed),
+        cmocka_unit_test(test_replay_accounts_for_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
