@@ -35,7 +35,15 @@
 #define WS_STAGES_MAX       8                   /* stages of one plan entry */
 #define WS_WORKLOAD_MAX     4000000             /* requests of a workload */
 #define WS_TRACE_ROWS_MAX   1000000             /* rows of a trace of conditions */
-#define WS_SEARCH_ALL_MAX   4194304 /* settings that a search counts through */
-#define WS_AGENT_QUEUE_MAX  4096    /* requests that wait in an agent */
+#define WS_SEARCH_ALL_MAX   4194304     /* settings that a search counts through */
+#define WS_AGENT_QUEUE_MAX  4096        /* requests that wait in an agent */
+#define WS_OIP_BODY_MAX     (1u << 30)  /* bytes of a message's body, decoded */
+#define WS_OIP_JSON_MAX     (16u << 20) /* bytes of JSON in a message */
+#define WS_OIP_STRINGS_MAX  (1u << 24)  /* elements of a BYTES tensor */
+#define WS_OIP_ID_MAX       1024        /* bytes of a request's id */
+#define WS_HTTP_CONNS_MAX   512         /* connections of a server at once */
+#define WS_HTTP_HEADERS_MAX 16384       /* bytes of one request's headers, about */
+#define WS_NODE_MODELS_MAX  1024        /* models of a node, loaded or not */
+#define WS_NODE_STAGES_MAX  4096        /* cuts and codecs of one model in use */
 
 #endif
