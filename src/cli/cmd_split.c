@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/model_options.h"
 #include "onnx/export.h"
+#include "split/shapes.h"
 
 static const char usage[] =
     "usage: wattshed split MODEL --cut K -o DIR [--codec C] [--external] [OPTION ...]\n"
@@ -135,28 +136,76 @@ static void print_facts(const struct split_options *options, const struct ws_cut
         printf("%s/weights.bin\n", options->export.dir);
 }
 
-static int split(struct split_options *options, struct ws_splitter *splitter,
+/* A model with its cuts, without the runtime's optimised form of it: what is written is
+ * the original graph. */
+struct subject {
+    struct ws_model *model;
+    struct ws_graph *graph;
+    struct ws_cuts *cuts;
+};
+
+static int subject_open(struct subject *out, const struct split_options *options,
+                        struct ws_engine *engine, struct ws_error *err)
+{
+    int rc = ws_model_open(&out->model, options->path, err);
+    if (rc == 0)
+        rc = ws_graph_create(&out->graph, out->model, err);
+    if (rc == 0)
+        rc = ws_graph_infer_shapes(out->graph, ws_shapes_from_engine, engine,
+                                   options->model.dims, options->model.splitter.dim_count,
+                                   err);
+    if (rc == 0)
+        rc = ws_cuts_create(&out->cuts, out->graph, err);
+    return rc;
+}
+
+static void subject_fini(struct subject *subject)
+{
+    ws_cuts_destroy(subject->cuts);
+    ws_graph_destroy(subject->graph);
+    ws_model_close(subject->model);
+}
+
+/* Ranges of what crosses, from a run at the level at which every cut is natural. */
+static int find_ranges(struct ws_codec_range *ranges, const struct split_options *options,
+                       struct ws_engine *engine, struct ws_error *err)
+{
+    struct ws_splitter_options at = options->model.splitter;
+    struct ws_splitter *splitter = NULL;
+    struct ws_inputs inputs = {0};
+    at.level = WS_LEVEL_NONE;
+    at.dims = options->model.dims;
+    int rc = ws_splitter_create(&splitter, engine, options->path, &at, err);
+    if (rc == 0)
+        rc = ws_inputs_load(&inputs, ws_splitter_graph(splitter), options->inputs,
+                            options->input_count, err);
+    if (rc == 0)
+        rc = ws_cli_calibrate(ranges, splitter, options->export.cut, &inputs, err);
+    ws_inputs_fini(&inputs);
+    ws_splitter_destroy(splitter);
+    return rc;
+}
+
+static int split(struct split_options *options, struct ws_engine *engine,
                  struct ws_error *err)
 {
-    const struct ws_cuts *cuts = ws_splitter_cuts(splitter);
     struct ws_codec_range ranges[WS_CUT_TENSORS_MAX] = {{0}};
-    struct ws_inputs inputs = {0};
+    struct subject subject = {0};
     struct ws_export_facts facts;
-    int rc = ws_cuts_find(&options->export.cut, cuts, options->cut, err);
+    int rc = subject_open(&subject, options, engine, err);
+    if (rc == 0)
+        rc = ws_cuts_find(&options->export.cut, subject.cuts, options->cut, err);
     if (rc == 0 && options->export.codec == WS_CODEC_INT8C) {
-        rc = ws_inputs_load(&inputs, cuts->graph, options->inputs, options->input_count,
-                            err);
-        if (rc == 0)
-            rc = ws_cli_calibrate(ranges, splitter, options->export.cut, &inputs, err);
+        rc = find_ranges(ranges, options, engine, err);
         options->export.ranges = ranges;
     }
     if (rc == 0)
-        rc = ws_export_cut(&facts, cuts, &options->export, err);
+        rc = ws_export_cut(&facts, subject.cuts, &options->export, err);
     if (rc == 0)
-        print_facts(options, cuts, &facts);
-    ws_inputs_fini(&inputs);
+        print_facts(options, subject.cuts, &facts);
     for (size_t i = 0; i < WS_CUT_TENSORS_MAX; i++)
         ws_codec_range_fini(&ranges[i]);
+    subject_fini(&subject);
     return rc;
 }
 
@@ -165,22 +214,16 @@ int ws_cmd_split(int argc, char **argv)
     struct split_options options = {0};
     struct ws_error err = {0};
     struct ws_engine *engine = NULL;
-    struct ws_splitter *splitter = NULL;
     int status = WS_EXIT_OK;
     ws_model_options_init(&options.model);
     if (parse(&options, &status, argc, argv) != 0)
         goto out;
-    /* What is written is the original graph, so nothing need be optimised, and a run for
-     * the ranges may cut anywhere. */
-    options.model.splitter.level = WS_LEVEL_NONE;
-    int rc =
-        ws_model_options_open(&engine, &splitter, &options.model, options.path, &err);
+    int rc = ws_engine_create(&engine, &options.model.engine, &err);
     if (rc == 0)
-        rc = split(&options, splitter, &err);
+        rc = split(&options, engine, &err);
     if (rc != 0)
         status = ws_cli_fail(&err);
 out:
-    ws_splitter_destroy(splitter);
     ws_engine_destroy(engine);
     ws_model_options_fini(&options.model);
     return status;

@@ -9,6 +9,9 @@
  * (what the ONNX documents recommend). */
 enum { WEIGHTS_ALIGN = 4096 };
 
+/* Bytes that are handed on at a time. */
+enum { PIECE_MAX = 8 << 20 };
+
 /* Where packed bytes go; protobuf-c cannot fail in between, so the first error waits in
  * rc until it is done. */
 struct sink {
@@ -21,9 +24,8 @@ struct sink {
     struct ws_error *err;
 };
 
-static void sink_append(ProtobufCBuffer *base, size_t size, const uint8_t *bytes)
+static void sink_piece(struct sink *sink, const uint8_t *bytes, size_t size)
 {
-    struct sink *sink = (struct sink *)base;
     if (sink->rc != 0)
         return;
     if (sink->digest != NULL)
@@ -32,8 +34,25 @@ static void sink_append(ProtobufCBuffer *base, size_t size, const uint8_t *bytes
         sink->rc = ws_buf_add(sink->buf, bytes, size, sink->err);
     else
         sink->rc = ws_writer_add(sink->writer, bytes, size, sink->err);
-    if (size > 1u << 20)
-        ws_payload_release(sink->model, bytes, size);
+}
+
+/* In pieces, each given back to the page cache once it is through, so that a large weight
+ * is never all in this process's memory. */
+static void sink_append(ProtobufCBuffer *base, size_t size, const uint8_t *bytes)
+{
+    struct sink *sink = (struct sink *)base;
+    while (size > PIECE_MAX) {
+        sink_piece(sink, bytes, PIECE_MAX);
+        ws_payload_release(sink->model, bytes, PIECE_MAX);
+        bytes += PIECE_MAX;
+        size -= PIECE_MAX;
+    }
+    sink_piece(sink, bytes, size);
+}
+
+static void sink_payload(struct sink *sink, const struct ws_payload *payload)
+{
+    sink_append(&sink->base, payload->size_bytes, payload->data);
 }
 
 static int pack(struct sink *sink, struct ws_model *model,
@@ -79,20 +98,12 @@ int ws_model_pack_file(const char *path, struct ws_model *model,
     return rc;
 }
 
-/* Payload bytes in pieces, so that a large weight is never all in memory at once. */
-static void digest_payload(struct ws_digest *digest, const struct ws_model *model,
-                           const struct ws_payload *payload)
+/* With its size before it, so that two payloads cannot pass for one. */
+static void digest_payload(struct sink *sink, const struct ws_payload *payload)
 {
-    const size_t piece_max = (size_t)8 << 20;
     uint64_t size = payload->size_bytes;
-    ws_digest_add_sized(digest, &size, sizeof(size));
-    for (size_t at = 0; at < payload->size_bytes;) {
-        size_t left = payload->size_bytes - at;
-        size_t piece = left < piece_max ? left : piece_max;
-        ws_digest_add(digest, payload->data + at, piece);
-        ws_payload_release(model, payload->data + at, piece);
-        at += piece;
-    }
+    ws_digest_add_sized(sink->digest, &size, sizeof(size));
+    sink_payload(sink, payload);
 }
 
 int ws_model_digest(char out[static WS_DIGEST_TEXT], struct ws_model *model,
@@ -105,7 +116,7 @@ int ws_model_digest(char out[static WS_DIGEST_TEXT], struct ws_model *model,
             rc = pack(&sink, model, &model->proto->base, WS_WEIGHTS_OMIT, NULL, err);
         if (rc == 0) {
             for (size_t i = 0; i < model->payload_count; i++)
-                digest_payload(sink.digest, model, &model->payloads[i]);
+                digest_payload(&sink, &model->payloads[i]);
             ws_digest_finish(model->digest, sink.digest);
         }
         ws_digest_destroy(sink.digest);
@@ -118,26 +129,22 @@ int ws_model_digest(char out[static WS_DIGEST_TEXT], struct ws_model *model,
 
 /* ---- one file for all weights ---- */
 
-static int export_payload(struct ws_writer *writer, uint64_t *out_offset,
-                          const struct ws_model *model, const struct ws_payload *payload,
-                          struct ws_error *err)
+static int export_payload(struct sink *sink, uint64_t *out_offset,
+                          const struct ws_payload *payload)
 {
-    static const char zeroes[WEIGHTS_ALIGN] = {0};
-    size_t padding = (size_t)(-ws_writer_size(writer) & (WEIGHTS_ALIGN - 1));
-    int rc = ws_writer_add(writer, zeroes, padding, err);
-    if (rc != 0)
-        return rc;
-    *out_offset = ws_writer_size(writer);
-    rc = ws_writer_add(writer, payload->data, payload->size_bytes, err);
-    ws_payload_release(model, payload->data, payload->size_bytes);
-    return rc;
+    static const uint8_t zeroes[WEIGHTS_ALIGN] = {0};
+    size_t padding = (size_t)(-ws_writer_size(sink->writer) & (WEIGHTS_ALIGN - 1));
+    sink_piece(sink, zeroes, padding);
+    *out_offset = ws_writer_size(sink->writer);
+    sink_payload(sink, payload);
+    return sink->rc;
 }
 
 int ws_weights_export(struct ws_weights_file *out, const struct ws_model *model,
                       const char *dir, const char *name, struct ws_error *err)
 {
     struct ws_weights_file file = {.count = model->payload_count};
-    struct ws_writer *writer = NULL;
+    struct sink sink = {.model = model, .err = err};
     struct ws_buf path;
     ws_buf_init(&path, 0);
     int rc = ws_buf_printf(&path, err, "%s/%s", dir, name);
@@ -149,19 +156,19 @@ int ws_weights_export(struct ws_weights_file *out, const struct ws_model *model,
         rc = ws_error_nomem(err);
         goto out;
     }
-    rc = ws_writer_open(&writer, path.data, err);
+    rc = ws_writer_open(&sink.writer, path.data, err);
     for (size_t i = 0; rc == 0 && i < file.count; i++)
-        rc = export_payload(writer, &file.offsets[i], model, &model->payloads[i], err);
+        rc = export_payload(&sink, &file.offsets[i], &model->payloads[i]);
     if (rc != 0)
         goto out;
-    rc = ws_writer_commit(writer, err);
-    writer = NULL;
+    rc = ws_writer_commit(sink.writer, err);
+    sink.writer = NULL;
     if (rc == 0) {
         *out = file;
         file = (struct ws_weights_file){0};
     }
 out:
-    ws_writer_abort(writer);
+    ws_writer_abort(sink.writer);
     ws_weights_file_fini(&file);
     ws_buf_fini(&path);
     return rc;

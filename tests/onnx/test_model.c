@@ -342,6 +342,67 @@ static void test_large_model_stays_small(void **state)
     assert_true(grown < (uint64_t)64 << 20);
 }
 
+/* A weight of 3 GB in a file of its own, nearly all of it a hole. */
+static void write_huge_external(const struct folder *folder, uint64_t weight_bytes)
+{
+    struct ws_buf entry, tensor, graph, model;
+    ws_buf_init(&entry, 0);
+    ws_buf_init(&tensor, 0);
+    ws_buf_init(&graph, 0);
+    ws_buf_init(&model, 0);
+    put_bytes(&entry, 1, "location", 8);
+    put_bytes(&entry, 2, "w.bin", 5);
+    put_varint(&tensor, 1 << 3);
+    put_varint(&tensor, weight_bytes);
+    put_varint(&tensor, 2 << 3);
+    put_varint(&tensor, WS_DTYPE_UINT8);
+    put_bytes(&tensor, 8, "w", 1);
+    put_bytes(&tensor, 13, entry.data, entry.size);
+    put_varint(&tensor, 14 << 3);
+    put_varint(&tensor, 1);
+    put_bytes(&graph, 5, tensor.data, tensor.size);
+    put_bytes(&model, 7, graph.data, graph.size);
+    assert_int_equal(
+        ws_file_write(in_folder(folder, "big.onnx"), model.data, model.size, NULL), 0);
+    assert_int_equal(ws_file_write(in_folder(folder, "w.bin"), "x", 1, NULL), 0);
+    assert_int_equal(truncate(in_folder(folder, "w.bin"), (off_t)weight_bytes), 0);
+    ws_buf_fini(&entry);
+    ws_buf_fini(&tensor);
+    ws_buf_fini(&graph);
+    ws_buf_fini(&model);
+}
+
+/* Beyond 2 GB with external data; what does not fit one file is refused before a byte is
+ * written. */
+static void test_external_beyond_2gb(void **state)
+{
+    (void)state;
+    const uint64_t weight_bytes = (uint64_t)3 << 30;
+    struct folder folder = folder_create();
+    struct ws_error err = {0};
+    struct ws_model *model = NULL;
+    write_huge_external(&folder, weight_bytes);
+    assert_int_equal(ws_model_open(&model, in_folder(&folder, "big.onnx"), &err), 0);
+    const struct ws_weight *w = ws_model_weight(model, 0);
+    assert_int_equal(w->size_bytes, weight_bytes);
+    assert_int_equal(w->data[0], 'x');
+    assert_int_equal(w->data[weight_bytes - 1], 0);
+    assert_int_equal(ws_model_pack_file(in_folder(&folder, "inline.onnx"), model,
+                                        &ws_model_proto(model)->base, WS_WEIGHTS_INLINE,
+                                        NULL, &err),
+                     WS_E_LIMIT);
+    assert_non_null(strstr(err.text, "external"));
+    assert_int_not_equal(access(in_folder(&folder, "inline.onnx"), F_OK), 0);
+    assert_int_equal(ws_model_pack_file(in_folder(&folder, "external.onnx"), model,
+                                        &ws_model_proto(model)->base,
+                                        WS_WEIGHTS_REFERENCE, NULL, &err),
+                     0);
+    ws_model_close(model);
+    assert_int_equal(ws_model_open(&model, in_folder(&folder, "external.onnx"), &err), 0);
+    ws_model_close(model);
+    folder_remove(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_external_link_escapes),
         cmocka_unit_test(test_external_too_short),
         cmocka_unit_test(test_large_model_stays_small),
+        cmocka_unit_test(test_external_beyond_2gb),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
