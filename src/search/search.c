@@ -10,6 +10,9 @@
 static const struct ws_search searches[] = {
     {"exhaustive", "every setting, in order", ws_search_exhaustive},
     {"random", "settings drawn without replacement", ws_search_random},
+    {"nsga3", "NSGA-III, as DynaSplit's authors used it", ws_search_nsga3},
+    {"screen", "fixed: all shared values at the last of the others, then corners",
+     ws_search_screen},
     {"guided", "where the front is uncertain, by part and kind of knob",
      ws_search_guided},
 };

@@ -6,6 +6,8 @@
 
 int ws_search_exhaustive(struct ws_probe *probe, struct ws_error *err);
 int ws_search_guided(struct ws_probe *probe, struct ws_error *err);
+int ws_search_nsga3(struct ws_probe *probe, struct ws_error *err);
 int ws_search_random(struct ws_probe *probe, struct ws_error *err);
+int ws_search_screen(struct ws_probe *probe, struct ws_error *err);
 
 #endif
