@@ -279,7 +279,7 @@ static int load(struct resident *resident, struct ws_splitter *splitter,
         rc = ws_optimised_session(&resident->session, splitter->optimised, start->tensors,
                                   start->tensor_count, outputs, output_count, err);
         uint64_t after = heap_bytes();
-        resident->bytes = after > before ? after - before : 0;
+        resident->bytes = sizeof(*resident) + (after > before ? after - before : 0);
     }
     free(outputs);
     if (rc != 0 || resident->session == NULL)
