@@ -15,6 +15,10 @@ void ws_graph_read_types(struct ws_graph *graph, const Onnx__GraphProto *proto);
 /* kind.c: sets is_constant, is_free and is_needed from shapes and edges. */
 void ws_graph_classify(struct ws_graph *graph);
 
+/* kind.c: whether a node is Shape or Size of a fixed shape: its answer is known, so its
+ * input, which is not constant, is not needed. */
+int ws_node_is_answered(const struct ws_graph *graph, const struct ws_node *node);
+
 /* work.c: sets macs, io_bytes and weight_bytes from shapes. */
 void ws_graph_count_work(struct ws_graph *graph);
 

@@ -104,6 +104,12 @@ static int is_fixed_shape_of(const struct ws_graph *graph, const struct ws_node 
            has_fixed_shape(value);
 }
 
+int ws_node_is_answered(const struct ws_graph *graph, const struct ws_node *node)
+{
+    return node->is_constant && node->input_count == 1 && node->inputs[0] != WS_NONE &&
+           !graph->values[node->inputs[0]].is_constant;
+}
+
 /* Whether the inputs from `first` on are constant or left out. */
 static int has_constant_inputs(const struct ws_graph *graph, const struct ws_node *node,
                                size_t first)

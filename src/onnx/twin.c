@@ -1,4 +1,5 @@
 #include "onnx/twin.h"
+#include "onnx/declare.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -350,52 +351,6 @@ int ws_twins_natural(const struct ws_twins *twins, const struct ws_cuts *cuts,
     return natural;
 }
 
-/* A declared input or output, with room for all that its message points at. */
-struct port {
-    Onnx__ValueInfoProto info;
-    Onnx__TypeProto type;
-    Onnx__TypeProto__Tensor tensor;
-    Onnx__TensorShapeProto shape;
-    Onnx__TensorShapeProto__Dimension dims[WS_TENSOR_RANK_MAX];
-    Onnx__TensorShapeProto__Dimension *dim_list[WS_TENSOR_RANK_MAX];
-};
-
-static void describe_port(struct port *port, const struct ws_value *value)
-{
-    onnx__value_info_proto__init(&port->info);
-    port->info.name = (char *)(uintptr_t)value->name;
-    if (!value->is_tensor || value->dtype == WS_DTYPE_UNDEFINED) {
-        port->info.type = (Onnx__TypeProto *)(uintptr_t)value->type;
-        return;
-    }
-    onnx__type_proto__init(&port->type);
-    onnx__type_proto__tensor__init(&port->tensor);
-    onnx__tensor_shape_proto__init(&port->shape);
-    for (size_t i = 0; i < value->rank; i++) {
-        onnx__tensor_shape_proto__dimension__init(&port->dims[i]);
-        const char *symbol = ws_value_dim_name(value, i);
-        if (value->dims[i] >= 0) {
-            port->dims[i].value_case =
-                ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
-            port->dims[i].dim_value = value->dims[i];
-        } else if (symbol != NULL) {
-            port->dims[i].value_case =
-                ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
-            port->dims[i].dim_param = (char *)(uintptr_t)symbol;
-        }
-        port->dim_list[i] = &port->dims[i];
-    }
-    port->shape.n_dim = value->rank;
-    port->shape.dim = port->dim_list;
-    port->tensor.has_elem_type = 1;
-    port->tensor.elem_type = (int32_t)value->dtype;
-    if (value->has_shape)
-        port->tensor.shape = &port->shape;
-    port->type.value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
-    port->type.tensor_type = &port->tensor;
-    port->info.type = &port->type;
-}
-
 /* A change of layout at the border of a segment. */
 struct reorder {
     Onnx__NodeProto node;
@@ -432,7 +387,7 @@ static void describe_reorder(struct reorder *reorder, const char *op, const char
 
 /* Everything that describes a segment's borders, allocated together. */
 struct borders {
-    struct port *ports;
+    struct ws_declaration *ports;
     struct reorder *reorders;
     Onnx__ValueInfoProto **inputs, **outputs;
     Onnx__NodeProto **prologue, **epilogue;
@@ -486,8 +441,8 @@ static void describe_inputs(struct borders *borders, const struct ws_twins *twin
         int blocked = contains(segment->inputs, segment->input_count, twin->blocked);
         if (!plain && !blocked)
             continue;
-        struct port *port = &borders->ports[borders->input_count];
-        describe_port(port, value);
+        struct ws_declaration *port = &borders->ports[borders->input_count];
+        ws_declaration_init(port, value);
         borders->inputs[borders->input_count++] = &port->info;
         if (!blocked)
             continue;
@@ -504,8 +459,8 @@ static void describe_outputs(struct borders *borders, const struct ws_twins *twi
     for (size_t i = 0; i < to_count; i++) {
         const struct ws_value *value = &twins->original->values[to[i]];
         const struct ws_twin *twin = &twins->of[to[i]];
-        struct port *port = &borders->ports[borders->input_count + i];
-        describe_port(port, value);
+        struct ws_declaration *port = &borders->ports[borders->input_count + i];
+        ws_declaration_init(port, value);
         borders->outputs[borders->output_count++] = &port->info;
         if (twin->plain != WS_NONE)
             continue;
