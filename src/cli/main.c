@@ -7,6 +7,7 @@
 /* In the order of the work: look at a model first, serve it last. */
 static const struct ws_command commands[] = {
     {"inspect", ws_cmd_inspect, "list the places where a model can be cut"},
+    {"plan", ws_cmd_plan, "search a testbed for the settings worth choosing from"},
     {"replay", ws_cmd_replay,
      "compare policies on a recorded testbed, on a virtual clock"},
     {"run", ws_cmd_run, "run a model, whole or cut, on inputs from files"},

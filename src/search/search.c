@@ -33,6 +33,11 @@ int ws_search_find(const struct ws_search **out, const char *name, struct ws_err
     return ws_error_set(err, WS_E_USAGE, "no search \"%s\" among %s", name, names);
 }
 
+const struct ws_search *ws_search_at(size_t index)
+{
+    return index < sizeof(searches) / sizeof(searches[0]) ? &searches[index] : NULL;
+}
+
 int ws_search_run(struct ws_trials *out, const struct ws_search *search,
                   const struct ws_search_task *task, struct ws_error *err)
 {

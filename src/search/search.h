@@ -45,6 +45,8 @@ struct ws_search {
 
 /* "exhaustive", "random", "nsga3", "screen", "guided"; WS_E_USAGE lists them. */
 int ws_search_find(const struct ws_search **out, const char *name, struct ws_error *err);
+/* Number `index` of them, NULL past the last. */
+const struct ws_search *ws_search_at(size_t index);
 /* WS_E_INFEASIBLE where nothing can be tried. */
 int ws_search_run(struct ws_trials *out, const struct ws_search *search,
                   const struct ws_search_task *task, struct ws_error *err);

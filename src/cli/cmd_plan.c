@@ -1,0 +1,276 @@
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/parse.h"
+#include "cli/command.h"
+#include "cli/plot_plan.h"
+#include "search/quality.h"
+#include "study/planfile.h"
+#include "study/recorded.h"
+
+struct args {
+    const char *testbed_path;
+    const char *search_name;
+    double budget; /* a share up to 1, or a number of trials */
+    uint64_t seed;
+    const char *plan_path;
+    const char *plot_path;
+    int json;
+};
+
+static void print_help(void)
+{
+    fputs(
+        "usage: wattshed plan TESTBED.json [OPTION ...]\n\n"
+        "Searches a testbed for the settings worth choosing from and says how good they\n"
+        "are.\n\n"
+        "  --search S      where trials go (default guided):\n",
+        stdout);
+    const struct ws_search *search = NULL;
+    for (size_t i = 0; (search = ws_search_at(i)) != NULL; i++)
+        printf("                    %-11s %s\n", search->name, search->summary);
+    fputs("  --budget F|N    trials: a share of the settings up to 1, or a number above\n"
+          "                  (default 0.05, but 12 at least)\n"
+          "  --seed N        of all random choices (default 1)\n"
+          "  -o PLAN.json    write the plan\n"
+          "  --plot FILE     draw trials and front, .svg or .png\n"
+          "  --json          print JSON\n"
+          "  -h, --help      this text\n",
+          stdout);
+}
+
+enum { OPT_SEARCH = 256, OPT_BUDGET, OPT_SEED, OPT_PLOT, OPT_JSON };
+
+static const struct option long_options[] = {
+    {"search", required_argument, NULL, OPT_SEARCH},
+    {"budget", required_argument, NULL, OPT_BUDGET},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"plot", required_argument, NULL, OPT_PLOT},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static int read_budget(double *out, const char *text, struct ws_error *err)
+{
+    double budget = 0;
+    int rc = ws_parse_double(&budget, text, "--budget", err);
+    if (rc != 0)
+        return rc;
+    if (!(budget > 0) || (budget > 1 && budget != floor(budget)) || budget > 1e9)
+        return ws_error_set(err, WS_E_USAGE,
+                            "--budget %s: expected a share up to 1 or a number of trials",
+                            text);
+    *out = budget;
+    return 0;
+}
+
+static int read_option(struct args *args, int option, const char *value,
+                       struct ws_error *err)
+{
+    int64_t seed = 0;
+    int rc = 0;
+    switch (option) {
+    case OPT_SEARCH:
+        args->search_name = value;
+        return 0;
+    case OPT_BUDGET:
+        return read_budget(&args->budget, value, err);
+    case OPT_SEED:
+        rc = ws_parse_i64(&seed, value, 0, INT64_MAX, "--seed", err);
+        args->seed = (uint64_t)seed;
+        return rc;
+    case OPT_PLOT:
+        args->plot_path = value;
+        return 0;
+    case OPT_JSON:
+        args->json = 1;
+        return 0;
+    default:
+        args->plan_path = value;
+        return 0;
+    }
+}
+
+/* What one run works with. */
+struct work {
+    struct ws_testbed testbed;
+    struct ws_table table;
+    struct ws_evaluator *evaluator;
+    struct ws_search_task task;
+    struct ws_trials trials;
+    struct ws_trials whole; /* every setting, for comparison */
+    struct ws_plan plan;
+    size_t space; /* settings there are */
+    double volume_ratio;
+};
+
+static void work_fini(struct work *work)
+{
+    ws_plan_fini(&work->plan);
+    ws_trials_fini(&work->trials);
+    ws_trials_fini(&work->whole);
+    ws_evaluator_destroy(work->evaluator);
+    ws_table_fini(&work->table);
+    ws_testbed_fini(&work->testbed);
+}
+
+static size_t budget_of(const struct args *args, size_t space)
+{
+    const double default_share = 0.05;
+    const size_t default_least = 12;
+    double trials = args->budget > 1 ? args->budget : floor(args->budget * (double)space);
+    if (args->budget <= 0) {
+        trials = floor(default_share * (double)space);
+        trials = fmax(trials, (double)default_least);
+    }
+    return trials < 1 ? 1 : (size_t)trials;
+}
+
+static int open_testbed(struct work *work, const struct args *args, struct ws_error *err)
+{
+    int rc = ws_testbed_load(&work->testbed, args->testbed_path, err);
+    if (rc == 0)
+        rc = ws_table_load(&work->table, &work->testbed, err);
+    if (rc == 0)
+        rc = ws_recorded_create(&work->evaluator, &work->table, WS_NOISE_NONE, err);
+    if (rc != 0)
+        return rc;
+    work->task = (struct ws_search_task){
+        .evaluator = work->evaluator,
+        .objective_count = work->testbed.objective_count,
+        .reference = work->table.reference,
+        .edge_idle_w = work->testbed.edge_idle_w,
+        .seed = args->seed,
+    };
+    memcpy(work->task.objectives, work->testbed.objectives,
+           sizeof(work->task.objectives));
+    work->space = work->table.setting_count;
+    work->task.budget = budget_of(args, work->space);
+    return 0;
+}
+
+/* Every setting of the table, as the whole that the search is measured against. */
+static int try_all(struct work *work, struct ws_error *err)
+{
+    const struct ws_search *exhaustive = NULL;
+    struct ws_search_task task = work->task;
+    task.budget = work->space;
+    int rc = ws_search_find(&exhaustive, "exhaustive", err);
+    if (rc == 0)
+        rc = ws_search_run(&work->whole, exhaustive, &task, err);
+    return rc == 0 ? ws_search_volume_ratio(&work->volume_ratio, &work->task,
+                                            &work->trials, &work->whole, err)
+                   : rc;
+}
+
+static int print_json(const struct work *work, const struct args *args, size_t front_size,
+                      struct ws_error *err)
+{
+    json_t *root = json_pack(
+        "{s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:f}", "testbed", work->testbed.name,
+        "search", args->search_name, "seed", (json_int_t)args->seed, "truth",
+        ws_truth_name(work->testbed.truth), "evaluated", (json_int_t)work->trials.count,
+        "space", (json_int_t)work->space, "front_size", (json_int_t)front_size,
+        "plan_size", (json_int_t)work->plan.entry_count, "hypervolume_ratio",
+        work->volume_ratio);
+    int rc = root == NULL ? ws_error_nomem(err) : ws_json_write("-", root, err);
+    json_decref(root);
+    return rc;
+}
+
+static int by_energy(const void *a, const void *b)
+{
+    const struct ws_plan_entry *x = a;
+    const struct ws_plan_entry *y = b;
+    double dx = x->outcome.value[WS_ENERGY_J];
+    double dy = y->outcome.value[WS_ENERGY_J];
+    return (dx > dy) - (dx < dy);
+}
+
+/* The front by energy, a line each. */
+static void print_front(const struct work *work)
+{
+    const struct ws_space *space = &work->plan.space;
+    for (size_t k = 0; k < space->knob_count; k++)
+        printf("%-*s ", (int)strlen(space->knobs[k].name), space->knobs[k].name);
+    for (size_t d = 0; d < work->plan.objective_count; d++)
+        printf("%12s ", ws_measure_name(work->plan.objectives[d]));
+    printf("\n");
+    for (size_t i = 0; i < work->plan.entry_count; i++) {
+        const struct ws_plan_entry *entry = &work->plan.entries[i];
+        if (!entry->on_front)
+            continue;
+        for (size_t k = 0; k < space->knob_count; k++)
+            printf("%-*s ", (int)strlen(space->knobs[k].name),
+                   space->knobs[k].values[entry->setting.value[k]].text);
+        for (size_t d = 0; d < work->plan.objective_count; d++)
+            printf("%12.6g ", entry->outcome.value[work->plan.objectives[d]]);
+        printf("\n");
+    }
+}
+
+static int plan(const struct args *args, struct ws_error *err)
+{
+    struct work work = {0};
+    const struct ws_search *search = NULL;
+    int rc = ws_search_find(&search, args->search_name, err);
+    if (rc == 0)
+        rc = open_testbed(&work, args, err);
+    if (rc == 0)
+        rc = ws_search_run(&work.trials, search, &work.task, err);
+    if (rc == 0)
+        rc = ws_plan_from_trials(&work.plan, work.testbed.name, &work.task, &work.trials,
+                                 err);
+    if (rc == 0)
+        rc = try_all(&work, err);
+    if (rc == 0) {
+        qsort(work.plan.entries, work.plan.entry_count, sizeof(*work.plan.entries),
+              by_energy);
+        if (args->plan_path != NULL)
+            rc = ws_plan_save(&work.plan, args->plan_path, err);
+    }
+    if (rc == 0 && args->plot_path != NULL)
+        rc = ws_plot_plan(args->plot_path, &work.plan, &work.trials,
+                          ws_truth_name(work.testbed.truth), err);
+    size_t front_size = 0;
+    for (size_t i = 0; rc == 0 && i < work.plan.entry_count; i++)
+        front_size += work.plan.entries[i].on_front;
+    if (rc == 0 && args->json) {
+        rc = print_json(&work, args, front_size, err);
+    } else if (rc == 0) {
+        print_front(&work);
+        printf("%s (%s): %s, seed %llu: %zu of %zu settings tried, %zu on the front, "
+               "%zu in the plan, hypervolume %.4f of the whole\n",
+               work.testbed.name, ws_truth_name(work.testbed.truth), args->search_name,
+               (unsigned long long)args->seed, work.trials.count, work.space, front_size,
+               work.plan.entry_count, work.volume_ratio);
+    }
+    work_fini(&work);
+    return rc;
+}
+
+int ws_cmd_plan(int argc, char **argv)
+{
+    struct args args = {.search_name = "guided", .seed = 1};
+    struct ws_error err = {0};
+    int option = 0;
+    while ((option = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1) {
+        if (option == 'h') {
+            print_help();
+            return WS_EXIT_OK;
+        }
+        if (option == '?')
+            return WS_EXIT_USAGE;
+        if (read_option(&args, option, optarg, &err) != 0)
+            return ws_cli_usage_error("plan", "%s", err.text);
+    }
+    if (argc - optind != 1)
+        return ws_cli_usage_error("plan", "expected one testbed, got %d", argc - optind);
+    args.testbed_path = argv[optind];
+    return plan(&args, &err) == 0 ? WS_EXIT_OK : ws_cli_fail(&err);
+}
