@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/inspect_report.h"
 #include "cli/model_options.h"
+#include "cli/subject.h"
 
 static const char usage[] =
     "usage: wattshed inspect MODEL [--all] [--json] [--dot FILE] [OPTION ...]\n"
@@ -86,15 +87,12 @@ static int write_dot(const char *path, const struct ws_inspect_view *view,
     return 0;
 }
 
-static int report(const struct inspect_options *options,
-                  const struct ws_splitter *splitter, struct ws_error *err)
+static int report(const struct inspect_options *options, const struct ws_cuts *cuts,
+                  const char *note, struct ws_error *err)
 {
-    const struct ws_cuts *cuts = ws_splitter_cuts(splitter);
     char digest[WS_DIGEST_TEXT];
-    struct ws_inspect_view view = {.cuts = cuts,
-                                   .digest = digest,
-                                   .note = ws_splitter_note(splitter),
-                                   .all = options->all};
+    struct ws_inspect_view view = {
+        .cuts = cuts, .digest = digest, .note = note, .all = options->all};
     int rc = ws_model_digest(digest, cuts->graph->model, err);
     if (rc == 0 && options->dot != NULL)
         rc = write_dot(options->dot, &view, err);
@@ -104,6 +102,24 @@ static int report(const struct inspect_options *options,
         ws_inspect_table(stdout, &view);
     if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
         rc = ws_error_set_errno(err, WS_E_IO, errno, "write the report");
+    return rc;
+}
+
+/* A model that the runtime refuses can be looked at all the same; which cuts are natural
+ * stays unknown. */
+static int report_unread(const struct inspect_options *options, struct ws_error *refusal)
+{
+    struct ws_error err = {0};
+    struct ws_subject subject = {0};
+    char note[WS_ERROR_TEXT_MAX + 32];
+    (void)snprintf(note, sizeof(note), "the runtime refuses it: %s", refusal->text);
+    int rc = ws_subject_init(&subject, options->path, NULL, options->model.dims,
+                             options->model.splitter.dim_count, &err);
+    if (rc == 0)
+        rc = report(options, subject.cuts, note, &err);
+    ws_subject_fini(&subject);
+    if (rc != 0)
+        *refusal = err;
     return rc;
 }
 
@@ -120,7 +136,10 @@ int ws_cmd_inspect(int argc, char **argv)
     int rc =
         ws_model_options_open(&engine, &splitter, &options.model, options.path, &err);
     if (rc == 0)
-        rc = report(&options, splitter, &err);
+        rc = report(&options, ws_splitter_cuts(splitter), ws_splitter_note(splitter),
+                    &err);
+    else if (rc == WS_E_RUNTIME)
+        rc = report_unread(&options, &err);
     if (rc != 0)
         status = ws_cli_fail(&err);
 out:

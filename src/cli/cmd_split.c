@@ -5,8 +5,8 @@
 #include "cli/calibrate.h"
 #include "cli/command.h"
 #include "cli/model_options.h"
+#include "cli/subject.h"
 #include "onnx/export.h"
-#include "split/shapes.h"
 
 static const char usage[] =
     "usage: wattshed split MODEL --cut K -o DIR [--codec C] [--external] [OPTION ...]\n"
@@ -136,36 +136,6 @@ static void print_facts(const struct split_options *options, const struct ws_cut
         printf("%s/weights.bin\n", options->export.dir);
 }
 
-/* A model with its cuts, without the runtime's optimised form of it: what is written is
- * the original graph. */
-struct subject {
-    struct ws_model *model;
-    struct ws_graph *graph;
-    struct ws_cuts *cuts;
-};
-
-static int subject_open(struct subject *out, const struct split_options *options,
-                        struct ws_engine *engine, struct ws_error *err)
-{
-    int rc = ws_model_open(&out->model, options->path, err);
-    if (rc == 0)
-        rc = ws_graph_create(&out->graph, out->model, err);
-    if (rc == 0)
-        rc = ws_graph_infer_shapes(out->graph, ws_shapes_from_engine, engine,
-                                   options->model.dims, options->model.splitter.dim_count,
-                                   err);
-    if (rc == 0)
-        rc = ws_cuts_create(&out->cuts, out->graph, err);
-    return rc;
-}
-
-static void subject_fini(struct subject *subject)
-{
-    ws_cuts_destroy(subject->cuts);
-    ws_graph_destroy(subject->graph);
-    ws_model_close(subject->model);
-}
-
 /* Ranges of what crosses, from a run at the level at which every cut is natural. */
 static int find_ranges(struct ws_codec_range *ranges, const struct split_options *options,
                        struct ws_engine *engine, struct ws_error *err)
@@ -190,9 +160,10 @@ static int split(struct split_options *options, struct ws_engine *engine,
                  struct ws_error *err)
 {
     struct ws_codec_range ranges[WS_CUT_TENSORS_MAX] = {{0}};
-    struct subject subject = {0};
+    struct ws_subject subject = {0};
     struct ws_export_facts facts;
-    int rc = subject_open(&subject, options, engine, err);
+    int rc = ws_subject_init(&subject, options->path, engine, options->model.dims,
+                             options->model.splitter.dim_count, err);
     if (rc == 0)
         rc = ws_cuts_find(&options->export.cut, subject.cuts, options->cut, err);
     if (rc == 0 && options->export.codec == WS_CODEC_INT8C) {
@@ -205,7 +176,7 @@ static int split(struct split_options *options, struct ws_engine *engine,
         print_facts(options, subject.cuts, &facts);
     for (size_t i = 0; i < WS_CUT_TENSORS_MAX; i++)
         ws_codec_range_fini(&ranges[i]);
-    subject_fini(&subject);
+    ws_subject_fini(&subject);
     return rc;
 }
 

@@ -1,9 +1,10 @@
 #include "onnx/twin.h"
-#include "onnx/declare.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "onnx/declare.h"
 
 #define NCHWC_DOMAIN "com.microsoft.nchwc"
 

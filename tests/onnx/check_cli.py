@@ -55,6 +55,10 @@ def check_inspect(folder):
     assert "--dim NAME=N" in table and "cuts" in table, table
     with open(dot, encoding="utf-8") as file:
         assert file.read().startswith("digraph model {")
+    # An operator that the runtime does not know: what can be said without it is said.
+    strange = json.loads(run(0, "inspect", "--json", seed("left-out")).stdout)
+    assert "refuses" in strange["note"], strange["note"]
+    assert [cut["natural"] for cut in strange["cuts"]] == [None, None]
     assert "usage" in run(0, "inspect", "-h").stdout
     refuse(2, "MODEL", "inspect")
     refuse(2, "MODEL", "inspect", "a", "b")
