@@ -1,15 +1,15 @@
 #include "onnx/twin.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "onnx/build.h"
 #include "onnx/declare.h"
 
 #define NCHWC_DOMAIN "com.microsoft.nchwc"
 
 /* The runtime's reorder kernel wants whole groups of four channels. */
-enum { REORDER_CHANNELS = 4, CONV_SUM_INPUT = 3 };
+enum { REORDER_CHANNELS = 4, CONV_SUM_INPUT = 3, NCHWC_VERSION = 1 };
 
 static int is_op(const struct ws_node *node, const char *domain, const char *op)
 {
@@ -352,73 +352,54 @@ int ws_twins_natural(const struct ws_twins *twins, const struct ws_cuts *cuts,
     return natural;
 }
 
-/* A change of layout at the border of a segment. */
-struct reorder {
-    Onnx__NodeProto node;
-    Onnx__AttributeProto channels;
-    Onnx__AttributeProto *attributes[1];
-    char *input[1];
-    char *output[1];
-};
-
-static void describe_reorder(struct reorder *reorder, const char *op, const char *input,
-                             const char *output, int64_t channels)
-{
-    onnx__node_proto__init(&reorder->node);
-    reorder->input[0] = (char *)(uintptr_t)input;
-    reorder->output[0] = (char *)(uintptr_t)output;
-    reorder->node.op_type = (char *)(uintptr_t)op;
-    reorder->node.domain = (char *)(uintptr_t)NCHWC_DOMAIN;
-    reorder->node.n_input = 1;
-    reorder->node.input = reorder->input;
-    reorder->node.n_output = 1;
-    reorder->node.output = reorder->output;
-    if (channels == 0)
-        return;
-    onnx__attribute_proto__init(&reorder->channels);
-    reorder->channels.name = (char *)(uintptr_t) "channels";
-    reorder->channels.has_type = 1;
-    reorder->channels.type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
-    reorder->channels.has_i = 1;
-    reorder->channels.i = channels;
-    reorder->attributes[0] = &reorder->channels;
-    reorder->node.n_attribute = 1;
-    reorder->node.attribute = reorder->attributes;
-}
-
-/* Everything that describes a segment's borders, allocated together. */
+/* What is put at the borders of a segment: declarations under the original names, and the
+ * changes of layout behind them. */
 struct borders {
-    struct ws_declaration *ports;
-    struct reorder *reorders;
+    struct ws_declaration *declarations;
     Onnx__ValueInfoProto **inputs, **outputs;
-    Onnx__NodeProto **prologue, **epilogue;
-    size_t input_count, output_count, prologue_count, epilogue_count;
+    size_t input_count, output_count;
+    struct ws_builder *prologue, *epilogue;
 };
 
 static int borders_init(struct borders *out, size_t count, struct ws_error *err)
 {
     *out = (struct borders){
-        .ports = calloc(count + 1, sizeof(*out->ports)),
-        .reorders = calloc(count + 1, sizeof(*out->reorders)),
+        .declarations = calloc(count + 1, sizeof(*out->declarations)),
         .inputs = calloc(count + 1, sizeof(*out->inputs)),
         .outputs = calloc(count + 1, sizeof(*out->outputs)),
-        .prologue = calloc(count + 1, sizeof(*out->prologue)),
-        .epilogue = calloc(count + 1, sizeof(*out->epilogue)),
     };
-    if (out->ports == NULL || out->reorders == NULL || out->inputs == NULL ||
-        out->outputs == NULL || out->prologue == NULL || out->epilogue == NULL)
+    if (out->declarations == NULL || out->inputs == NULL || out->outputs == NULL)
         return ws_error_nomem(err);
-    return 0;
+    int rc = ws_builder_create(&out->prologue, "prologue", NCHWC_VERSION, err);
+    return rc == 0 ? ws_builder_create(&out->epilogue, "epilogue", NCHWC_VERSION, err)
+                   : rc;
 }
 
 static void borders_fini(struct borders *borders)
 {
-    free(borders->ports);
-    free(borders->reorders);
+    free(borders->declarations);
     free(borders->inputs);
     free(borders->outputs);
-    free(borders->prologue);
-    free(borders->epilogue);
+    ws_builder_destroy(borders->prologue);
+    ws_builder_destroy(borders->epilogue);
+}
+
+static Onnx__ValueInfoProto *declare(struct borders *borders,
+                                     const struct ws_value *value)
+{
+    size_t at = borders->input_count + borders->output_count;
+    ws_declaration_init(&borders->declarations[at], value);
+    return &borders->declarations[at].info;
+}
+
+static Onnx__NodeProto *reorder(struct ws_builder *builder, const char *op,
+                                const char *input, const char *output)
+{
+    Onnx__NodeProto *node = ws_builder_node(
+        builder, op, "", (const char *[]){input, NULL}, (const char *[]){output, NULL});
+    if (node != NULL)
+        node->domain = (char *)(uintptr_t)NCHWC_DOMAIN;
+    return node;
 }
 
 static int contains(const size_t *values, size_t count, size_t value)
@@ -442,15 +423,11 @@ static void describe_inputs(struct borders *borders, const struct ws_twins *twin
         int blocked = contains(segment->inputs, segment->input_count, twin->blocked);
         if (!plain && !blocked)
             continue;
-        struct ws_declaration *port = &borders->ports[borders->input_count];
-        ws_declaration_init(port, value);
-        borders->inputs[borders->input_count++] = &port->info;
-        if (!blocked)
-            continue;
-        struct reorder *reorder = &borders->reorders[borders->prologue_count];
-        describe_reorder(reorder, "ReorderInput", value->name,
-                         twins->optimised->values[twin->blocked].name, 0);
-        borders->prologue[borders->prologue_count++] = &reorder->node;
+        borders->inputs[borders->input_count] = declare(borders, value);
+        borders->input_count++;
+        if (blocked)
+            reorder(borders->prologue, "ReorderInput", value->name,
+                    twins->optimised->values[twin->blocked].name);
     }
 }
 
@@ -460,17 +437,14 @@ static void describe_outputs(struct borders *borders, const struct ws_twins *twi
     for (size_t i = 0; i < to_count; i++) {
         const struct ws_value *value = &twins->original->values[to[i]];
         const struct ws_twin *twin = &twins->of[to[i]];
-        struct ws_declaration *port = &borders->ports[borders->input_count + i];
-        ws_declaration_init(port, value);
-        borders->outputs[borders->output_count++] = &port->info;
+        borders->outputs[borders->output_count] = declare(borders, value);
+        borders->output_count++;
         if (twin->plain != WS_NONE)
             continue;
-        struct reorder *reorder =
-            &borders->reorders[borders->prologue_count + borders->epilogue_count];
-        describe_reorder(reorder, "ReorderOutput",
-                         twins->optimised->values[twin->blocked].name, value->name,
-                         channels_of(value));
-        borders->epilogue[borders->epilogue_count++] = &reorder->node;
+        Onnx__NodeProto *node =
+            reorder(borders->epilogue, "ReorderOutput",
+                    twins->optimised->values[twin->blocked].name, value->name);
+        ws_builder_int(borders->epilogue, node, "channels", channels_of(value));
     }
 }
 
@@ -490,16 +464,23 @@ int ws_twins_segment(struct ws_buf *buf, struct ws_segment **out_segment,
         goto out;
     describe_inputs(&borders, twins, segment, from, from_count);
     describe_outputs(&borders, twins, to, to_count);
+    rc = ws_builder_status(borders.prologue, err);
+    if (rc == 0)
+        rc = ws_builder_status(borders.epilogue, err);
+    if (rc != 0)
+        goto out;
+    const Onnx__GraphProto *before = ws_builder_graph(borders.prologue);
+    const Onnx__GraphProto *after = ws_builder_graph(borders.epilogue);
     size_t *goals = starts + 2 * from_count;
     struct ws_segment_spec spec = {
         .from = starts,
         .from_count = starts_of(starts, twins, from, from_count),
         .to = goals,
         .to_count = goals_of(goals, twins, to, to_count),
-        .prologue = borders.prologue,
-        .prologue_count = borders.prologue_count,
-        .epilogue = borders.epilogue,
-        .epilogue_count = borders.epilogue_count,
+        .prologue = before->node,
+        .prologue_count = before->n_node,
+        .epilogue = after->node,
+        .epilogue_count = after->n_node,
         .inputs = borders.inputs,
         .input_count = borders.input_count,
         .outputs = borders.outputs,
