@@ -1,7 +1,10 @@
 #include "split/optimised.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +12,17 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/log.h"
+#include "base/parse.h"
 
 /* The weights as the runtime wrote them, unaligned, and as sessions use them. */
 #define RAW_MODEL       "model.onnx"
 #define RAW_WEIGHTS     "weights.bin"
 #define ALIGNED_MODEL   "aligned.onnx"
 #define ALIGNED_WEIGHTS "aligned.bin"
+
+/* The folder they lie in: DIR_PREFIX, the process's number, "-", six characters. */
+#define DIR_PREFIX "wattshed-segments-"
+enum { DIR_PARENT_MAX = 200 };
 
 static char *in_dir(char *path, size_t size, const struct ws_optimised *optimised,
                     const char *name)
@@ -26,20 +33,57 @@ static char *in_dir(char *path, size_t size, const struct ws_optimised *optimise
 
 static void remove_file(const struct ws_optimised *optimised, const char *name)
 {
-    char path[128];
+    char path[WS_OPTIMISED_PATH_MAX];
     unlink(in_dir(path, sizeof(path), optimised, name));
+}
+
+static void remove_all(const struct ws_optimised *optimised)
+{
+    static const char *const names[] = {RAW_MODEL, RAW_WEIGHTS, ALIGNED_MODEL,
+                                        ALIGNED_WEIGHTS};
+    if (optimised->dir[0] == '\0')
+        return;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        remove_file(optimised, names[i]);
+    rmdir(optimised->dir);
+}
+
+/* Removes what a process left behind that was killed: folders are named for theirs. */
+static void sweep(const char *parent)
+{
+    struct dirent *entry;
+    DIR *dir = opendir(parent);
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        struct ws_optimised left;
+        char number[16];
+        int64_t pid = 0;
+        const char *from = entry->d_name + sizeof(DIR_PREFIX) - 1;
+        if (strncmp(entry->d_name, DIR_PREFIX, sizeof(DIR_PREFIX) - 1) != 0)
+            continue;
+        (void)snprintf(number, sizeof(number), "%.*s", (int)strcspn(from, "-"), from);
+        if (ws_parse_i64(&pid, number, 1, INT32_MAX, "process", NULL) != 0 ||
+            kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+            continue;
+        int length = snprintf(left.dir, sizeof(left.dir), "%s/%s", parent, entry->d_name);
+        if (length > 0 && (size_t)length < sizeof(left.dir))
+            remove_all(&left);
+    }
+    if (dir != NULL)
+        closedir(dir);
 }
 
 static int make_dir(struct ws_optimised *optimised, struct ws_error *err)
 {
     const char *parent = getenv("TMPDIR");
-    if (parent == NULL || parent[0] == '\0' || strlen(parent) > 40)
+    if (parent == NULL || parent[0] == '\0' || strlen(parent) > DIR_PARENT_MAX)
         parent = "/tmp";
-    (void)snprintf(optimised->dir, sizeof(optimised->dir), "%s/wattshed-XXXXXX", parent);
+    sweep(parent);
+    (void)snprintf(optimised->dir, sizeof(optimised->dir), "%s/" DIR_PREFIX "%d-XXXXXX",
+                   parent, (int)getpid());
     if (mkdtemp(optimised->dir) != NULL)
         return 0;
     optimised->dir[0] = '\0';
-    return ws_error_set(err, WS_E_IO, "cannot create a directory in %s", parent);
+    return ws_error_set_errno(err, WS_E_IO, errno, "create a directory in %s", parent);
 }
 
 /* Optimises at the highest level that the runtime accepts. */
@@ -76,7 +120,7 @@ static int run_optimiser(struct ws_optimised *optimised, const char *path,
  * removes the files: the mapping keeps the weights alive. */
 static int open_aligned(struct ws_optimised *optimised, struct ws_error *err)
 {
-    char path[128];
+    char path[WS_OPTIMISED_PATH_MAX];
     struct ws_model *raw = NULL;
     struct ws_weights_file file = {0};
     int rc = ws_model_open(&raw, in_dir(path, sizeof(path), optimised, RAW_MODEL), err);
@@ -116,7 +160,7 @@ static int has_bodies(const struct ws_graph *graph)
  * to be there; those of control-flow bodies are read from it. */
 static void drop_weights_file(struct ws_optimised *optimised)
 {
-    char path[128];
+    char path[WS_OPTIMISED_PATH_MAX];
     if (has_bodies(optimised->graph))
         return;
     remove_file(optimised, ALIGNED_WEIGHTS);
@@ -182,13 +226,7 @@ static void close_all(struct ws_optimised *optimised)
     ws_twins_destroy(optimised->twins);
     ws_graph_destroy(optimised->graph);
     ws_model_close(optimised->model);
-    if (optimised->dir[0] != '\0') {
-        remove_file(optimised, RAW_MODEL);
-        remove_file(optimised, RAW_WEIGHTS);
-        remove_file(optimised, ALIGNED_MODEL);
-        remove_file(optimised, ALIGNED_WEIGHTS);
-        rmdir(optimised->dir);
-    }
+    remove_all(optimised);
 }
 
 int ws_optimised_create(struct ws_optimised **out, struct ws_engine *engine,

@@ -13,6 +13,8 @@
 #include "onnx/graph.h"
 #include "onnx/twin.h"
 
+enum { WS_OPTIMISED_DIR_MAX = 256, WS_OPTIMISED_PATH_MAX = WS_OPTIMISED_DIR_MAX + 32 };
+
 struct ws_optimised {
     struct ws_engine *engine;
     enum ws_level level; /* the one that the runtime accepted */
@@ -20,7 +22,8 @@ struct ws_optimised {
     char note[256];   /* why it is not the one asked for, or "" */
     int is_rewritten; /* else the graph is the original, and segments are optimised as
                          they are loaded */
-    char dir[64];     /* holds a file of the weights' name that the runtime insists on */
+    /* Holds a file of the weights' name, which the runtime insists on. */
+    char dir[WS_OPTIMISED_DIR_MAX];
     struct ws_model *model;
     struct ws_graph *graph;
     struct ws_twins *twins;
