@@ -80,11 +80,11 @@ static int write_dot(const char *path, const struct ws_inspect_view *view,
     FILE *to = fopen(path, "we");
     if (to == NULL)
         return ws_error_set_errno(err, WS_E_IO, errno, "create %s", path);
-    ws_inspect_dot(to, view);
+    int rc = ws_inspect_dot(to, view, err);
     int failed = ferror(to);
-    if (fclose(to) != 0 || failed)
-        return ws_error_set(err, WS_E_IO, "cannot write all of %s", path);
-    return 0;
+    if ((fclose(to) != 0 || failed) && rc == 0)
+        rc = ws_error_set(err, WS_E_IO, "cannot write all of %s", path);
+    return rc;
 }
 
 static int report(const struct inspect_options *options, const struct ws_cuts *cuts,

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/names.h"
@@ -295,23 +296,22 @@ static void print_escaped(FILE *to, const char *text)
     }
 }
 
-/* The natural cut that one value alone makes, or NULL. */
-static const struct ws_cut *own_cut(const struct ws_cuts *cuts, size_t value)
+/* By value: the natural cut that it alone makes, or NULL. NULL for lack of memory. */
+static const struct ws_cut **own_cuts(const struct ws_cuts *cuts)
 {
-    for (size_t i = 0; i < cuts->count; i++) {
+    const struct ws_cut **own = calloc(cuts->graph->value_count + 1, sizeof(*own));
+    for (size_t i = 0; own != NULL && i < cuts->count; i++) {
         const struct ws_cut *cut = &cuts->cuts[i];
-        if (cut->tensor_count == 1 && cut->tensors[0] == value &&
-            cut->natural != WS_NATURAL_NO)
-            return cut;
+        if (cut->tensor_count == 1 && cut->natural != WS_NATURAL_NO)
+            own[cut->tensors[0]] = cut;
     }
-    return NULL;
+    return own;
 }
 
-static void print_edges(FILE *to, const struct ws_cuts *cuts, size_t id)
+static void print_edges(FILE *to, const struct ws_graph *graph, size_t id,
+                        const struct ws_cut *cut)
 {
-    const struct ws_graph *graph = cuts->graph;
     const struct ws_value *value = &graph->values[id];
-    const struct ws_cut *cut = own_cut(cuts, id);
     char text[TENSOR_TEXT_MAX];
     for (size_t i = 0; i < value->consumer_count; i++) {
         if (!graph->nodes[value->consumers[i]].is_needed)
@@ -331,10 +331,13 @@ static void print_edges(FILE *to, const struct ws_cuts *cuts, size_t id)
         fprintf(to, "  n%zu -> v%zu;\n", value->producer, id);
 }
 
-void ws_inspect_dot(FILE *to, const struct ws_inspect_view *view)
+int ws_inspect_dot(FILE *to, const struct ws_inspect_view *view, struct ws_error *err)
 {
     const struct ws_graph *graph = view->cuts->graph;
+    const struct ws_cut **own = own_cuts(view->cuts);
     char macs[COUNT_TEXT_MAX];
+    if (own == NULL)
+        return ws_error_nomem(err);
     fputs("digraph model {\n  node [shape=box];\n", to);
     for (size_t i = 0; i < graph->node_count; i++) {
         const struct ws_node *node = &graph->nodes[i];
@@ -354,7 +357,9 @@ void ws_inspect_dot(FILE *to, const struct ws_inspect_view *view)
             print_escaped(to, value->name);
             fputs("\"];\n", to);
         }
-        print_edges(to, view->cuts, i);
+        print_edges(to, graph, i, own[i]);
     }
     fputs("}\n", to);
+    free(own);
+    return 0;
 }

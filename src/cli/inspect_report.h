@@ -18,6 +18,6 @@ struct ws_inspect_view {
 
 void ws_inspect_table(FILE *to, const struct ws_inspect_view *view);
 int ws_inspect_json(FILE *to, const struct ws_inspect_view *view, struct ws_error *err);
-void ws_inspect_dot(FILE *to, const struct ws_inspect_view *view);
+int ws_inspect_dot(FILE *to, const struct ws_inspect_view *view, struct ws_error *err);
 
 #endif

@@ -13,6 +13,7 @@
 /* The tensors that cross, while the sweep goes from node to node. */
 struct sweep {
     const struct ws_graph *graph;
+    size_t *carriers;       /* per value: ws_cut_carrier's answer */
     struct ws_indices live; /* values made or given, with uses ahead */
     size_t *live_at;        /* per value: its place in live, or WS_NONE */
     size_t *uses_left;      /* per value: nodes ahead that need it */
@@ -54,7 +55,7 @@ static size_t next_carrier(struct sweep *sweep, size_t node, size_t *position)
     const struct ws_node *reader = &sweep->graph->nodes[node];
     while (*position < reader->input_count) {
         size_t input = reader->inputs[(*position)++];
-        size_t value = input != WS_NONE ? ws_cut_carrier(sweep->graph, input) : WS_NONE;
+        size_t value = input != WS_NONE ? sweep->carriers[input] : WS_NONE;
         if (value != WS_NONE && sweep->last_user[value] != node + 1) {
             sweep->last_user[value] = node + 1;
             return value;
@@ -87,17 +88,37 @@ static void leave(struct sweep *sweep, size_t value)
     sweep->bad_count -= !sweep->graph->values[value].is_tensor;
 }
 
+/* In the graph's order, so that a chain of free nodes is walked once. */
+static void find_carriers(struct sweep *sweep)
+{
+    const struct ws_graph *graph = sweep->graph;
+    for (size_t i = 0; i < graph->value_count; i++)
+        sweep->carriers[i] = graph->values[i].is_constant ? WS_NONE : i;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const struct ws_node *node = &graph->nodes[i];
+        if (!node->is_free || node->is_constant)
+            continue;
+        for (size_t k = 0; k < node->output_count; k++) {
+            if (node->outputs[k] != WS_NONE)
+                sweep->carriers[node->outputs[k]] = sweep->carriers[node->inputs[0]];
+        }
+    }
+}
+
 static int sweep_init(struct sweep *sweep, const struct ws_graph *graph,
                       struct ws_error *err)
 {
     size_t count = graph->value_count + 1;
     sweep->graph = graph;
+    sweep->carriers = calloc(count, sizeof(size_t));
     sweep->live_at = calloc(count, sizeof(size_t));
     sweep->uses_left = calloc(count, sizeof(size_t));
     sweep->plain_left = calloc(count, sizeof(size_t));
     sweep->last_user = calloc(count, sizeof(size_t));
-    if (!sweep->live_at || !sweep->uses_left || !sweep->plain_left || !sweep->last_user)
+    if (!sweep->carriers || !sweep->live_at || !sweep->uses_left || !sweep->plain_left ||
+        !sweep->last_user)
         return ws_error_nomem(err);
+    find_carriers(sweep);
     for (size_t i = 0; i < graph->node_count; i++) {
         size_t position = 0;
         if (!is_step(&graph->nodes[i]))
@@ -117,6 +138,7 @@ static int sweep_init(struct sweep *sweep, const struct ws_graph *graph,
 static void sweep_fini(struct sweep *sweep)
 {
     ws_indices_fini(&sweep->live);
+    free(sweep->carriers);
     free(sweep->live_at);
     free(sweep->uses_left);
     free(sweep->plain_left);
