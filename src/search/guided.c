@@ -566,8 +566,16 @@ static int try_sweep(struct guided *g, size_t first, int by_gain, struct ws_erro
  * budget goes along them, evenly at first, then where it may pay. */
 static int sweep(struct guided *g, struct ws_error *err)
 {
-    size_t even = g->probe->task->budget / 6;
-    size_t wanted = g->probe->task->budget * 6 / 10;
+    const struct ws_space *space = g->probe->task->evaluator->space;
+    size_t budget = g->probe->task->budget;
+    uint64_t shared = 1;
+    for (size_t k = 0; k < space->knob_count; k++) {
+        if (space->knobs[k].part == WS_PART_SHARED && shared <= budget)
+            shared *= space->knobs[k].value_count;
+    }
+    /* All of them, where they are few. */
+    size_t even = shared <= budget / 2 ? (size_t)shared : budget / 6;
+    size_t wanted = budget * 6 / 10;
     size_t first = g->probe->trials->count;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < wanted && ws_probe_left(g->probe) > 0; i++) {

@@ -198,7 +198,7 @@ static size_t pick_parent(struct evolution *e)
     size_t b = ws_rng_below(&e->rng, e->n);
     if (e->violation[a] > 0 || e->violation[b] > 0)
         return e->violation[b] < e->violation[a] ? b : a;
-    if (!e->has_extremes || e->niche[a] != e->niche[b])
+    if (e->m > 2 || !e->has_extremes || e->niche[a] != e->niche[b])
         return a;
     if (e->rank[a] != e->rank[b])
         return e->rank[b] < e->rank[a] ? b : a;
