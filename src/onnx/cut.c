@@ -420,6 +420,9 @@ static int count_weights(struct ws_cuts *cuts, struct ws_error *err)
         cuts->cuts[i].weight_bytes_before = before;
         cuts->cuts[i].weight_bytes_after = after;
     }
+    /* Weights that are outputs go with the tail, but for the last cut there is none. */
+    cuts->cuts[cuts->count - 1].weight_bytes_before = cuts->cuts[0].weight_bytes_after;
+    cuts->cuts[cuts->count - 1].weight_bytes_after = 0;
 out:
     free(starts);
     free(ends);

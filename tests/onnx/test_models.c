@@ -138,6 +138,8 @@ static void check_totals(const struct ws_cuts *cuts)
     assert_int_equal(last->macs_after, 0);
     assert_int_equal(first->weight_bytes_before, 0);
     assert_int_equal(last->tensor_count, 0);
+    assert_int_equal(last->weight_bytes_before, first->weight_bytes_after);
+    assert_int_equal(last->weight_bytes_after, 0);
     for (size_t i = 0; i + 1 < cuts->count; i++) {
         const struct ws_cut *cut = &cuts->cuts[i];
         assert_int_equal(cut->macs_before + cut->macs_after, first->macs_after);
