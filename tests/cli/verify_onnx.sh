@@ -7,8 +7,13 @@ data=/usr/share/libonnx-testdata/data
 [ -d "$data" ] || { echo "no $data (package libonnx-testdata)"; exit 77; }
 
 # The runtime's own answer, with none of our work in it, is not the reference: ONNX's data
-# was mistaken (corrected in ONNX 1.13), or the runtime reads the operator another way.
-known='test_maxunpool_export_with_output_shape
+# was mistaken (corrected in ONNX 1.13), or the runtime reads the operator another way: in
+# ONNX 1.17 (Debian 13) the int8 references wrap around where the runtime saturates, and
+# runtime 1.21 counts other cells of a pool that hangs over the edge.
+known='test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True
+test_qlinearmatmul_2D_int8_float
+test_qlinearmatmul_3D_int8_float
+test_maxunpool_export_with_output_shape
 test_resize_downsample_scales_cubic_align_corners
 test_resize_downsample_scales_linear_align_corners'
 
