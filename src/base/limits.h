@@ -45,5 +45,11 @@
 #define WS_HTTP_HEADERS_MAX 16384       /* bytes of one request's headers, about */
 #define WS_NODE_MODELS_MAX  1024        /* models of a node, loaded or not */
 #define WS_NODE_STAGES_MAX  4096        /* cuts and codecs of one model in use */
+#define WS_SYSFS_PATH_MAX   512         /* bytes of a path below sysfs */
+#define WS_SYSFS_TEXT_MAX   4097        /* bytes of an attribute, a page and a NUL */
+#define WS_SYSFS_LIST_MAX   65536       /* bytes of the names in one directory */
+#define WS_CPUS_MAX         1024        /* processors of a machine */
+#define WS_LEASE_PATHS_MAX  4096        /* originals that one lease keeps */
+#define WS_METERS_MAX       64          /* meters of a machine */
 
 #endif
