@@ -70,6 +70,49 @@ static void test_cursor_bounds(void **state)
     assert_int_equal(ws_cursor_left(&cursor), 1);
 }
 
+static void assert_file(const char *path, const char *start, size_t size)
+{
+    struct ws_map map;
+    assert_int_equal(ws_map_open(&map, path, 0, NULL), 0);
+    assert_int_equal(map.size, size);
+    assert_memory_equal(map.data, start, strlen(start));
+    ws_map_close(&map);
+}
+
+/* Pieces below and above the buffer's size; the target changes at the commit alone. */
+static void test_writer(void **state)
+{
+    (void)state;
+    enum { LARGE = 200000 };
+    char dir[] = "/tmp/wattshed-test-XXXXXX", path[64];
+    char *large = calloc(1, LARGE);
+    struct ws_writer *writer = NULL;
+    assert_non_null(mkdtemp(dir));
+    assert_non_null(large);
+    (void)snprintf(path, sizeof(path), "%s/file", dir);
+    assert_int_equal(ws_file_write(path, "old", 3, NULL), 0);
+
+    assert_int_equal(ws_writer_open(&writer, path, NULL), 0);
+    assert_int_equal(ws_writer_add(writer, "new", 3, NULL), 0);
+    assert_int_equal(ws_writer_add(writer, large, LARGE, NULL), 0);
+    assert_int_equal(ws_writer_size(writer), LARGE + 3);
+    assert_file(path, "old", 3);
+    ws_writer_abort(writer);
+    assert_file(path, "old", 3);
+
+    assert_int_equal(ws_writer_open(&writer, path, NULL), 0);
+    assert_int_equal(ws_writer_add(writer, "new", 3, NULL), 0);
+    assert_int_equal(ws_writer_add(writer, large, LARGE, NULL), 0);
+    assert_int_equal(ws_writer_add(writer, "end", 3, NULL), 0);
+    assert_int_equal(ws_writer_commit(writer, NULL), 0);
+    assert_file(path, "new", LARGE + 6);
+
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0); /* nothing else was left there */
+    assert_int_equal(ws_writer_open(&writer, path, NULL), WS_E_IO);
+    free(large);
+}
+
 static void test_parse_table(void **state)
 {
     (void)state;
@@ -199,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_parse_table),   cmocka_unit_test(test_rng_reference),
         cmocka_unit_test(test_stats),         cmocka_unit_test(test_names),
         cmocka_unit_test(test_digest_known),  cmocka_unit_test(test_file_round_trip),
+        cmocka_unit_test(test_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

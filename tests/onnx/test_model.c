@@ -235,6 +235,37 @@ static void test_weights_anywhere(void **state)
     folder_remove(&folder);
 }
 
+/* One file for all weights: each on a page border, so that a runtime can map it. */
+static void test_weights_export(void **state)
+{
+    (void)state;
+    struct folder folder = folder_create();
+    struct ws_model *model = NULL;
+    struct ws_weights_file file = {0};
+    struct ws_map map;
+    write_model(in_folder(&folder, "inline.onnx"), PLACE_RAW, NULL);
+    assert_int_equal(ws_model_open(&model, in_folder(&folder, "inline.onnx"), NULL), 0);
+    assert_int_equal(ws_weights_export(&file, model, folder.path, "w.bin", NULL), 0);
+    assert_int_equal(file.count, 1);
+    assert_int_equal(file.offsets[0] % 4096, 0);
+    assert_int_equal(ws_map_open(&map, in_folder(&folder, "w.bin"), 0, NULL), 0);
+    assert_memory_equal(map.data + file.offsets[0], some_weights(),
+                        ROWS * COLUMNS * sizeof(float));
+    ws_map_close(&map);
+    /* What is packed with it refers to it, and the model itself is as it was. */
+    assert_int_equal(ws_model_pack_file(in_folder(&folder, "external.onnx"), model,
+                                        &ws_model_proto(model)->base, WS_WEIGHTS_FILE,
+                                        &file, NULL),
+                     0);
+    char before[WS_DIGEST_TEXT], after[WS_DIGEST_TEXT];
+    check_weight(before, in_folder(&folder, "inline.onnx"));
+    check_weight(after, in_folder(&folder, "external.onnx"));
+    assert_string_equal(before, after);
+    ws_weights_file_fini(&file);
+    ws_model_close(model);
+    folder_remove(&folder);
+}
+
 /* A link inside the folder that leads out of it. */
 static void test_external_link_escapes(void **state)
 {
@@ -409,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_open_refusals_table),
         cmocka_unit_test(test_open_no_file),
         cmocka_unit_test(test_weights_anywhere),
+        cmocka_unit_test(test_weights_export),
         cmocka_unit_test(test_external_link_escapes),
         cmocka_unit_test(test_external_too_short),
         cmocka_unit_test(test_large_model_stays_small),
