@@ -7,6 +7,7 @@
 /* In the order of the work: look at a model first, serve it last. */
 static const struct ws_command commands[] = {
     {"inspect", ws_cmd_inspect, "list the places where a model can be cut"},
+    {"import", ws_cmd_import, "turn somebody else's table into a testbed"},
     {"plan", ws_cmd_plan, "search a testbed for the settings worth choosing from"},
     {"replay", ws_cmd_replay,
      "compare policies on a recorded testbed, on a virtual clock"},

@@ -40,4 +40,11 @@ expect 2 'a DIR or MODEL is needed' verify
 expect 2 'are needed' compare "$model"
 expect 1 'one label for each sample' compare "$model" \
     --samples "$demo/digits_inputs.npy" --labels "$demo/digits_inputs.npy"
+testbed=$WS_SOURCE_ROOT/etc/testbeds/digits-pi4/testbed.json
+expect 2 'expected one testbed, got 0' plan
+expect 2 'no search "clever" among exhaustive, random' plan "$testbed" --search clever
+expect 2 '--budget 1.5: expected a share' plan "$testbed" --budget 1.5
+expect 2 'expected a name in .svg or .png' plan "$testbed" --plot front.bmp
+expect 1 'No such file' plan /nowhere.json
+expect 2 'FILE.csv, --map and -o are needed' import "$testbed"
 exit $failed
