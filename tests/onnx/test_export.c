@@ -222,8 +222,9 @@ static void subject_fini(struct subject *subject)
     ws_model_close(subject->model);
 }
 
-/* Some interior cuts, spread over the model; returns how many. */
-static size_t check_model(const char *path)
+/* Some interior cuts, spread over the model; returns how many. In fp16 as well where the
+ * model is small enough to lose little by it. */
+static size_t check_model(const char *path, int in_fp16)
 {
     struct subject *subject = calloc(1, sizeof(*subject));
     assert_non_null(subject);
@@ -234,6 +235,8 @@ static size_t check_model(const char *path)
         tried++;
         assert_true(try_cut(subject, cut, WS_CODEC_NONE, 0, 0));
         assert_true(try_cut(subject, cut, WS_CODEC_NONE, 1, 0));
+        if (in_fp16)
+            assert_true(try_cut(subject, cut, WS_CODEC_FP16, 0, 0.01));
     }
     subject_fini(subject);
     free(subject);
@@ -256,7 +259,7 @@ static void test_export_seeds(void **state)
         char path[4096];
         (void)snprintf(path, sizeof(path), "%s/fuzz/corpus/onnx/%s.onnx",
                        root != NULL ? root : ".", seeds[i]);
-        tried += check_model(path);
+        tried += check_model(path, 1);
     }
     print_message("%zu cuts\n", tried);
     assert_true(tried >= 10);
@@ -291,7 +294,7 @@ static void test_export_shared_models(void **state)
     };
     for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
         char path[4096];
-        size_t tried = check_model(shared_model(path, models[i]));
+        size_t tried = check_model(shared_model(path, models[i]), 0);
         print_message("%s: %zu cuts\n", models[i], tried);
         assert_true(tried > 0);
     }
