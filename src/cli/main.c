@@ -8,6 +8,7 @@
 static const struct ws_command commands[] = {
     {"inspect", ws_cmd_inspect, "list the places where a model can be cut"},
     {"import", ws_cmd_import, "turn somebody else's table into a testbed"},
+    {"node", ws_cmd_node, "host models and tails of cuts for clients of the network"},
     {"plan", ws_cmd_plan, "search a testbed for the settings worth choosing from"},
     {"replay", ws_cmd_replay,
      "compare policies on a recorded testbed, on a virtual clock"},

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "split/coder.h"
 
 /* A tensor between steps. */
 struct slot {
@@ -154,45 +155,6 @@ static int prepare_tail(struct ws_pipe *pipe, struct ws_error *err)
     return fix_outputs(pipe, step, err);
 }
 
-static int make_coding(struct ws_pipe *pipe, const struct ws_pipe_options *options,
-                       struct ws_error *err)
-{
-    size_t count = pipe->cut->tensor_count;
-    struct ws_codec_tensor *tensors = calloc(count + 1, sizeof(*tensors));
-    if (tensors == NULL)
-        return ws_error_nomem(err);
-    for (size_t i = 0; i < count; i++) {
-        const struct ws_value *value = &pipe->graph->values[pipe->cut->tensors[i]];
-        tensors[i].name = value->name;
-        tensors[i].dtype = value->dtype;
-        tensors[i].has_shape = value->has_shape;
-        tensors[i].rank = value->rank;
-        memcpy(tensors[i].dims, value->dims, sizeof(tensors[i].dims));
-        tensors[i].range = options->ranges != NULL ? &options->ranges[i] : NULL;
-    }
-    int rc = ws_coding_create(&pipe->coding, options->codec, tensors, count, err);
-    free(tensors);
-    return rc;
-}
-
-static int codec_session(struct ws_session **out, struct ws_pipe *pipe,
-                         enum ws_codec_side side, struct ws_error *err)
-{
-    struct ws_buf bytes;
-    ws_buf_init(&bytes, 0);
-    int rc = ws_coding_model(&bytes, pipe->coding, side, err);
-    if (rc == 0) {
-        struct ws_session_source source = {
-            .bytes = bytes.data,
-            .size_bytes = bytes.size,
-            .level = WS_LEVEL_ALL,
-        };
-        rc = ws_session_create(out, ws_splitter_engine(pipe->splitter), &source, err);
-    }
-    ws_buf_fini(&bytes);
-    return rc;
-}
-
 static size_t named_crossing(const struct ws_pipe *pipe, const size_t *slots,
                              const char *name)
 {
@@ -237,9 +199,11 @@ static int prepare_codec(struct ws_pipe *pipe, struct ws_error *err)
     int plain = ws_coding_is_plain(pipe->coding);
     int rc = 0;
     if (!plain) {
-        rc = codec_session(&pipe->encoder, pipe, WS_CODEC_ENCODE, err);
+        rc = ws_coder_session(&pipe->encoder, pipe->splitter, pipe->coding,
+                              WS_CODEC_ENCODE, err);
         if (rc == 0)
-            rc = codec_session(&pipe->decoder, pipe, WS_CODEC_DECODE, err);
+            rc = ws_coder_session(&pipe->decoder, pipe->splitter, pipe->coding,
+                                  WS_CODEC_DECODE, err);
     }
     if (rc == 0)
         rc = step_init(encoder, pipe->encoder, err);
@@ -318,7 +282,8 @@ int ws_pipe_create(struct ws_pipe **out, struct ws_splitter *splitter,
     ws_buf_init(&pipe->decoded, WS_TENSOR_BYTES_MAX);
     int rc = acquire(pipe, options->cut, err);
     if (rc == 0)
-        rc = make_coding(pipe, options, err);
+        rc = ws_coder_coding(&pipe->coding, splitter, pipe->cut, options->codec,
+                             options->ranges, err);
     if (rc == 0)
         rc = allocate(pipe, err);
     /* The caller's inputs come first, so that slot i is input i. */

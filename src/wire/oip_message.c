@@ -32,7 +32,8 @@ static int parse_head(struct ws_json_doc *doc, struct ws_cursor *blobs, const vo
     if (json_size > WS_OIP_JSON_MAX)
         return ws_error_set(err, WS_E_LIMIT, "%s: %zu bytes of JSON, at most %u", name,
                             json_size, WS_OIP_JSON_MAX);
-    *blobs = ws_cursor_make((const uint8_t *)body + json_size, size - json_size);
+    *blobs = ws_cursor_make(size > json_size ? (const uint8_t *)body + json_size : NULL,
+                            size - json_size);
     return ws_json_parse(doc, body, json_size, name, err);
 }
 

@@ -33,7 +33,8 @@ static void handle(void *user, const struct ws_http_request *request,
     assert_int_equal((uintptr_t)request->body % WS_TENSOR_ALIGN, 0);
     size_t half = request->body_size / 2;
     parts[0] = (struct ws_oip_part){request->body, half};
-    parts[1] = (struct ws_oip_part){request->body + half, request->body_size - half};
+    if (request->body_size > 0)
+        parts[1] = (struct ws_oip_part){request->body + half, request->body_size - half};
     reply->status = strncmp(request->path, "/a b", 4) == 0 ? 404 : 200;
     reply->content_type = "application/octet-stream";
     reply->headers[0].name = "Inference-Header-Content-Length";

@@ -1,0 +1,163 @@
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "cli/command.h"
+#include "cli/model_options.h"
+#include "node/daemon.h"
+
+static const char usage[] =
+    "usage: wattshed node [--listen ADDR:PORT] [MODEL ...]\n"
+    "\n"
+    "Hosts models, and the tails of their cuts, for `wattshed infer` and for any client\n"
+    "of the Open Inference Protocol v2 over HTTP. A model is named after its file; the\n"
+    "tail of a cut is NAME~CUT~CODEC, CUT as `wattshed inspect` lists it.\n"
+    "\n"
+    "  --listen ADDR:PORT where to listen (default 127.0.0.1:8000); port 0 is any free "
+    "one\n"
+    "  --insecure         allow an address that others can reach: there is no TLS and "
+    "no\n"
+    "                     password, whoever reaches it may use it\n"
+    "  --repository DIR   models that clients may load, DIR/NAME.onnx\n"
+    "  --allow-writes     let clients load and unload models\n"
+    "  --slots N          requests that compute at a time, others queue (default: one "
+    "for\n"
+    "                     each core)\n"
+    "  --drain S          seconds that requests in progress get to finish on SIGTERM\n"
+    "                     (default 30)\n" WS_MODEL_OPTIONS_HELP "\n"
+    "Prints the address once it is ready. example:\n"
+    "  wattshed node etc/demo/digits.onnx\n"
+    "  curl http://127.0.0.1:8000/v2/models/digits\n";
+
+struct node_options {
+    struct ws_model_options model;
+    struct ws_daemon_options daemon;
+    size_t slots;
+    size_t drain_s;
+};
+
+enum { OPT_LISTEN = 256, OPT_INSECURE, OPT_REPOSITORY, OPT_WRITES, OPT_SLOTS, OPT_DRAIN };
+
+static int take(struct node_options *options, int c, struct ws_error *err)
+{
+    switch (c) {
+    case OPT_LISTEN:
+        options->daemon.listen = optarg;
+        return 0;
+    case OPT_INSECURE:
+        options->daemon.insecure = 1;
+        return 0;
+    case OPT_REPOSITORY:
+        options->daemon.host.repository = optarg;
+        return 0;
+    case OPT_WRITES:
+        options->daemon.allow_writes = 1;
+        return 0;
+    case OPT_SLOTS:
+        return ws_parse_size(&options->slots, optarg, 1, 1024, "--slots", err);
+    case OPT_DRAIN:
+        return ws_parse_size(&options->drain_s, optarg, 0, 3600, "--drain", err);
+    default:
+        return ws_model_options_take(&options->model, c, optarg, err);
+    }
+}
+
+/* 0, or an exit status through *status and 1. */
+static int parse(struct node_options *options, int *status, int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"listen", required_argument, NULL, OPT_LISTEN},
+        {"insecure", no_argument, NULL, OPT_INSECURE},
+        {"repository", required_argument, NULL, OPT_REPOSITORY},
+        {"allow-writes", no_argument, NULL, OPT_WRITES},
+        {"slots", required_argument, NULL, OPT_SLOTS},
+        {"drain", required_argument, NULL, OPT_DRAIN},
+        WS_MODEL_LONG_OPTIONS,
+        {"help", no_argument, NULL, 'h'},
+        {0}};
+    struct ws_error err = {0};
+    int rc = 0, c;
+    while (rc == 0 && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        if (c == 'h') {
+            fputs(usage, stdout);
+            *status = WS_EXIT_OK;
+            return 1;
+        }
+        if (c == '?') {
+            *status = ws_cli_usage_error("node", "unknown option or missing value");
+            return 1;
+        }
+        rc = take(options, c, &err);
+    }
+    options->daemon.models = (const char *const *)argv + optind;
+    options->daemon.model_count = (size_t)(argc - optind);
+    options->daemon.slots = (unsigned)options->slots;
+    if (rc != 0)
+        *status = ws_cli_usage_error("node", "%s", err.text);
+    else if (optind == argc && options->daemon.host.repository == NULL)
+        *status = ws_cli_usage_error("node", "a MODEL or --repository DIR is needed");
+    else
+        return 0;
+    return 1;
+}
+
+static void log_line(void *user, enum ws_log_level level, const char *line)
+{
+    (void)user;
+    fprintf(stderr, "wattshed node: %s: %s\n", ws_log_level_name(level), line);
+}
+
+static int serve(struct node_options *options, struct ws_error *err)
+{
+    struct ws_engine *engine = NULL;
+    struct ws_daemon *daemon = NULL;
+    sigset_t stop;
+    int signal_number = 0;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    /* Before there are threads, so that none of them takes the signal. */
+    (void)pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    ws_log_set_sink(log_line, NULL, WS_LOG_WARNING);
+    options->model.engine.provider_options = options->model.provider_options;
+    options->model.splitter.dims = options->model.dims;
+    int rc = ws_engine_create(&engine, &options->model.engine, err);
+    if (rc == 0) {
+        options->daemon.host.engine = engine;
+        options->daemon.host.splitter = options->model.splitter;
+        rc = ws_daemon_start(&daemon, &options->daemon, err);
+    }
+    if (rc == 0) {
+        printf("http://%s\n", ws_daemon_address(daemon));
+        (void)fflush(stdout);
+        (void)sigwait(&stop, &signal_number);
+        ws_daemon_stop(daemon, (int64_t)options->drain_s * 1000);
+    }
+    ws_engine_destroy(engine);
+    return rc;
+}
+
+int ws_cmd_node(int argc, char **argv)
+{
+    struct ws_error err = {0};
+    int status = WS_EXIT_OK;
+    struct node_options *options = calloc(1, sizeof(*options));
+    if (options == NULL) {
+        (void)ws_error_nomem(&err);
+        return ws_cli_fail(&err);
+    }
+    ws_model_options_init(&options->model);
+    options->daemon.listen = "127.0.0.1:8000";
+    options->drain_s = 30;
+    if (parse(options, &status, argc, argv) == 0 && serve(options, &err) != 0)
+        status = ws_cli_fail(&err);
+    ws_model_options_fini(&options->model);
+    free(options);
+    return status;
+}

@@ -1,0 +1,83 @@
+#include "node/daemon.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+#include "net/http_server.h"
+#include "net/listen.h"
+#include "node/service.h"
+
+enum { IDLE_S = 60, GRACE_S = 60 };
+
+struct ws_daemon {
+    struct ws_listen listen;
+    struct ws_host *host;
+    struct ws_service service;
+    struct ws_http_server *server;
+    int has_service;
+};
+
+static unsigned core_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return 1;
+    return (unsigned)CPU_COUNT(&set);
+}
+
+int ws_daemon_start(struct ws_daemon **out, const struct ws_daemon_options *options,
+                    struct ws_error *err)
+{
+    struct ws_daemon *daemon = calloc(1, sizeof(*daemon));
+    if (daemon == NULL)
+        return ws_error_nomem(err);
+    daemon->listen.fd = -1;
+    /* The address first: it is cheap, and models may take minutes to load. */
+    int rc = ws_listen_open(&daemon->listen, options->listen, !options->insecure, err);
+    if (rc == 0)
+        rc = ws_host_create(&daemon->host, &options->host, err);
+    for (size_t i = 0; rc == 0 && i < options->model_count; i++)
+        rc = ws_host_add(daemon->host, options->models[i], err);
+    if (rc == 0)
+        rc = ws_service_init(&daemon->service, daemon->host, options->allow_writes,
+                             options->slots > 0 ? options->slots : core_count(), err);
+    daemon->has_service = rc == 0;
+    const struct ws_http_server_options http = {
+        .fd = daemon->listen.fd,
+        .handler = ws_service_handle,
+        .user = &daemon->service,
+        .body_max = WS_OIP_BODY_MAX,
+        .idle_s = options->idle_s > 0 ? options->idle_s : IDLE_S,
+        .grace_s = options->grace_s > 0 ? options->grace_s : GRACE_S,
+    };
+    if (rc == 0)
+        rc = ws_http_server_start(&daemon->server, &http, err);
+    if (rc != 0)
+        ws_daemon_stop(daemon, 0);
+    else
+        *out = daemon;
+    return rc;
+}
+
+void ws_daemon_stop(struct ws_daemon *daemon, int64_t drain_ms)
+{
+    if (daemon == NULL)
+        return;
+    atomic_store(&daemon->service.is_draining, 1);
+    ws_http_server_stop(daemon->server, drain_ms);
+    if (daemon->has_service)
+        ws_service_fini(&daemon->service);
+    ws_host_destroy(daemon->host);
+    ws_listen_close(&daemon->listen);
+    free(daemon);
+}
+
+const char *ws_daemon_address(const struct ws_daemon *daemon)
+{
+    return daemon->listen.text;
+}
+
+int ws_daemon_port(const struct ws_daemon *daemon)
+{
+    return daemon->listen.port;
+}

@@ -1,0 +1,380 @@
+#include "node/service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "node/infer.h"
+#include "wire/encoding.h"
+#include "wire/oip_meta.h"
+
+/* What a reply is sent from, until it is. */
+struct answer {
+    struct ws_service *service;
+    struct ws_buf text;
+    struct ws_oip_part part;
+    struct ws_infer infer;
+};
+
+/* A path taken apart: /v2/models/NAME[/versions/V][/VERB]. */
+struct route {
+    char name[WS_NAME_MAX];
+    const char *verb; /* "" where there is none */
+};
+
+int ws_service_init(struct ws_service *service, struct ws_host *host, int allow_writes,
+                    unsigned slots, struct ws_error *err)
+{
+    *service = (struct ws_service){.host = host, .allow_writes = allow_writes};
+    if (sem_init(&service->slots, 0, slots) != 0)
+        return ws_error_set(err, WS_E_LIMIT, "%u requests at a time are too many", slots);
+    return 0;
+}
+
+void ws_service_fini(struct ws_service *service)
+{
+    (void)sem_destroy(&service->slots);
+}
+
+static void release_answer(void *owner)
+{
+    struct answer *answer = owner;
+    ws_infer_fini(&answer->infer, answer->service->host);
+    ws_buf_fini(&answer->text);
+    free(answer);
+}
+
+static int fill_port(struct ws_oip_port *to, const struct ws_stage_port *from)
+{
+    to->name = strdup(from->name);
+    to->dtype = from->dtype;
+    to->has_shape = from->has_shape;
+    to->rank = from->rank;
+    memcpy(to->dims, from->dims, sizeof(to->dims));
+    return to->name == NULL ? WS_E_NOMEM : 0;
+}
+
+static int describe_model(struct ws_oip_model *out, const char *name,
+                          const struct ws_host_use *use, struct ws_error *err)
+{
+    struct ws_oip_model model = {.name = strdup(name), .digest = strdup(use->digest)};
+    size_t input_count = ws_stage_input_count(use->stage);
+    size_t output_count = ws_stage_output_count(use->stage);
+    model.inputs = calloc(input_count + 1, sizeof(*model.inputs));
+    model.outputs = calloc(output_count + 1, sizeof(*model.outputs));
+    int rc = model.name == NULL || model.digest == NULL || model.inputs == NULL ||
+                     model.outputs == NULL
+                 ? WS_E_NOMEM
+                 : 0;
+    for (size_t i = 0; rc == 0 && i < input_count; i++)
+        rc = fill_port(&model.inputs[model.input_count++], ws_stage_input(use->stage, i));
+    for (size_t i = 0; rc == 0 && i < output_count; i++)
+        rc = fill_port(&model.outputs[model.output_count++],
+                       ws_stage_output(use->stage, i));
+    if (rc != 0) {
+        ws_oip_model_fini(&model);
+        return ws_error_nomem(err);
+    }
+    *out = model;
+    return 0;
+}
+
+static int reply_model(struct ws_buf *text, const struct route *route,
+                       const struct ws_host_use *use, struct ws_error *err)
+{
+    struct ws_oip_model model;
+    int rc = describe_model(&model, route->name, use, err);
+    if (rc != 0)
+        return rc;
+    rc = strcmp(route->verb, "config") == 0 ? ws_oip_config_build(text, &model, err)
+                                            : ws_oip_model_build(text, &model, err);
+    ws_oip_model_fini(&model);
+    return rc;
+}
+
+static int reply_stats(struct ws_buf *text, const struct route *route,
+                       const struct ws_host_use *use, struct ws_error *err)
+{
+    struct ws_oip_stats stats;
+    ws_tally_read(&stats, use->tally);
+    stats.name = route->name;
+    return ws_oip_stats_build(text, &stats, 1, err);
+}
+
+static int reply_ready(struct ws_buf *text, const struct route *route,
+                       struct ws_error *err)
+{
+    json_t *root = json_pack("{s:s, s:b}", "name", route->name, "ready", 1);
+    char *dump = root == NULL ? NULL : json_dumps(root, JSON_COMPACT);
+    json_decref(root);
+    int rc = dump == NULL ? ws_error_set(err, WS_E_FORMAT, "the name is not UTF-8")
+                          : ws_buf_add_text(text, dump, err);
+    free(dump);
+    return rc;
+}
+
+/* Names belong to models that an unload could take away: so they are copied. */
+struct stats_list {
+    struct ws_oip_stats *stats;
+    size_t count;
+};
+
+static int add_stats(void *user, const char *name, struct ws_tally *tally,
+                     struct ws_error *err)
+{
+    struct stats_list *list = user;
+    struct ws_oip_stats *more =
+        realloc(list->stats, (list->count + 1) * sizeof(*list->stats));
+    if (more == NULL)
+        return ws_error_nomem(err);
+    list->stats = more;
+    char *copy = strdup(name);
+    if (copy == NULL)
+        return ws_error_nomem(err);
+    ws_tally_read(&more[list->count], tally);
+    more[list->count++].name = copy;
+    return 0;
+}
+
+struct name_list {
+    struct ws_oip_entry *entries;
+    size_t count;
+    int ready_only;
+};
+
+static int add_name(void *user, const char *name, int is_ready, struct ws_error *err)
+{
+    struct name_list *list = user;
+    if (list->ready_only && !is_ready)
+        return 0;
+    struct ws_oip_entry *more =
+        realloc(list->entries, (list->count + 1) * sizeof(*list->entries));
+    if (more == NULL)
+        return ws_error_nomem(err);
+    list->entries = more;
+    char *copy = strdup(name);
+    if (copy == NULL)
+        return ws_error_nomem(err);
+    more[list->count++] = (struct ws_oip_entry){
+        .name = copy, .is_ready = is_ready, .reason = is_ready ? "" : "unloaded"};
+    return 0;
+}
+
+static int reply_index(struct ws_buf *text, struct ws_service *service,
+                       const struct ws_http_request *request, struct ws_error *err)
+{
+    struct name_list list = {0};
+    int rc = ws_oip_index_parse(&list.ready_only, request->body, request->body_size, err);
+    if (rc == 0)
+        rc = ws_host_each_model(service->host, add_name, &list, err);
+    if (rc == 0)
+        rc = ws_oip_index_build(text, list.entries, list.count, err);
+    for (size_t i = 0; i < list.count; i++)
+        free((char *)(uintptr_t)list.entries[i].name);
+    free(list.entries);
+    return rc;
+}
+
+static int reply_all_stats(struct ws_buf *text, struct ws_service *service,
+                           struct ws_error *err)
+{
+    struct stats_list list = {0};
+    int rc = ws_host_each_stage(service->host, add_stats, &list, err);
+    if (rc == 0)
+        rc = ws_oip_stats_build(text, list.stats, list.count, err);
+    for (size_t i = 0; i < list.count; i++)
+        free((char *)(uintptr_t)list.stats[i].name);
+    free(list.stats);
+    return rc;
+}
+
+static int reply_write(struct ws_buf *text, struct ws_service *service,
+                       const struct route *route, struct ws_error *err)
+{
+    int is_load = strcmp(route->verb, "load") == 0;
+    int rc = 0;
+    if (!is_load && strcmp(route->verb, "unload") != 0)
+        return ws_error_set(err, WS_E_NOT_FOUND, "no such path");
+    if (!service->allow_writes)
+        return ws_error_set(err, WS_E_UNSUPPORTED,
+                            "this node does not take writes: start it with "
+                            "--allow-writes");
+    rc = is_load ? ws_host_load(service->host, route->name, err)
+                 : ws_host_unload(service->host, route->name, err);
+    return rc == 0 ? ws_buf_add_text(text, "{}", err) : rc;
+}
+
+/* What lies behind /v2/models/ or /v2/repository/models/. */
+static int take_apart(struct route *out, const char *rest, struct ws_error *err)
+{
+    static const char versions[] = "versions/";
+    const char *slash = strchr(rest, '/');
+    size_t size = slash == NULL ? strlen(rest) : (size_t)(slash - rest);
+    if (size == 0 || size >= sizeof(out->name))
+        return ws_error_set(err, WS_E_NOT_FOUND, "no such path");
+    memcpy(out->name, rest, size);
+    out->name[size] = '\0';
+    out->verb = slash == NULL ? "" : slash + 1;
+    if (strncmp(out->verb, versions, strlen(versions)) == 0) {
+        const char *version = out->verb + strlen(versions);
+        size_t length = strcspn(version, "/");
+        if (length != 1 || version[0] != '1')
+            return ws_error_set(err, WS_E_NOT_FOUND,
+                                "model \"%.200s\" has version 1 and no other", out->name);
+        out->verb = version[length] == '/' ? version + length + 1 : "";
+    }
+    return 0;
+}
+
+static int reply_infer(struct answer *answer, const struct route *route,
+                       const struct ws_http_request *request, struct ws_http_reply *reply,
+                       struct ws_error *err)
+{
+    struct ws_infer *infer = &answer->infer;
+    int rc = ws_infer_run(infer, answer->service, route->name, request, err);
+    if (rc != 0)
+        return rc;
+    size_t header = 0;
+    if (infer->message.header_size != WS_OIP_NO_HEADER) {
+        reply->content_type = "application/octet-stream";
+        reply->headers[header].name = "Inference-Header-Content-Length";
+        (void)snprintf(reply->headers[header].value, sizeof(reply->headers[header].value),
+                       "%lld", (long long)infer->message.header_size);
+        header++;
+    }
+    reply->parts = infer->message.parts;
+    reply->part_count = infer->message.part_count;
+    if (infer->encoding != WS_ENCODING_IDENTITY) {
+        reply->headers[header].name = "Content-Encoding";
+        (void)snprintf(reply->headers[header].value, sizeof(reply->headers[header].value),
+                       "%s", ws_encoding_name(infer->encoding));
+        answer->part = (struct ws_oip_part){infer->encoded.data, infer->encoded.size};
+        reply->parts = &answer->part;
+        reply->part_count = 1;
+    }
+    return 0;
+}
+
+/* Paths below /v2/models/. */
+static int reply_of_model(struct answer *answer, const char *rest,
+                          const struct ws_http_request *request,
+                          struct ws_http_reply *reply, struct ws_error *err)
+{
+    struct route route;
+    int rc = take_apart(&route, rest, err);
+    if (rc == 0)
+        rc = ws_host_acquire(&answer->infer.use, answer->service->host, route.name, err);
+    if (rc != 0)
+        return rc;
+    const struct ws_host_use *use = &answer->infer.use;
+    if (strcmp(route.verb, "infer") == 0)
+        return reply_infer(answer, &route, request, reply, err);
+    if (strcmp(route.verb, "ready") == 0)
+        return reply_ready(&answer->text, &route, err);
+    if (strcmp(route.verb, "stats") == 0)
+        return reply_stats(&answer->text, &route, use, err);
+    if (route.verb[0] == '\0' || strcmp(route.verb, "config") == 0)
+        return reply_model(&answer->text, &route, use, err);
+    return ws_error_set(err, WS_E_NOT_FOUND, "no such path");
+}
+
+static const char *after(const char *path, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return strncmp(path, prefix, size) == 0 ? path + size : NULL;
+}
+
+static int ends_with(const char *text, const char *end)
+{
+    size_t size = strlen(text), end_size = strlen(end);
+    return size >= end_size && strcmp(text + size - end_size, end) == 0;
+}
+
+/* What changes or computes something is posted, all else is got. */
+static int needs_post(const char *path)
+{
+    return after(path, "/v2/repository/") != NULL || ends_with(path, "/infer");
+}
+
+static int reply_to(struct answer *answer, const char *path,
+                    const struct ws_http_request *request, struct ws_http_reply *reply,
+                    struct ws_error *err)
+{
+    struct ws_service *service = answer->service;
+    struct ws_buf *text = &answer->text;
+    struct route route;
+    const char *rest = NULL;
+    if (strcmp(path, "/v2") == 0)
+        return ws_oip_server_build(text, err);
+    if (strcmp(path, "/v2/health/live") == 0)
+        return ws_buf_add_text(text, "{\"live\":true}", err);
+    if (strcmp(path, "/v2/health/ready") == 0)
+        return atomic_load(&service->is_draining)
+                   ? ws_error_set(err, WS_E_BUSY, "this node is being stopped")
+                   : ws_buf_add_text(text, "{\"ready\":true}", err);
+    if (strcmp(path, "/v2/models/stats") == 0)
+        return reply_all_stats(text, service, err);
+    if (strcmp(path, "/v2/repository/index") == 0)
+        return reply_index(text, service, request, err);
+    if ((rest = after(path, "/v2/repository/models/")) != NULL) {
+        int rc = take_apart(&route, rest, err);
+        return rc == 0 ? reply_write(text, service, &route, err) : rc;
+    }
+    if ((rest = after(path, "/v2/models/")) != NULL)
+        return reply_of_model(answer, rest, request, reply, err);
+    return ws_error_set(err, WS_E_NOT_FOUND, "no such path");
+}
+
+/* The path with no slash at its end. */
+static void trim(char *out, size_t size, const char *path)
+{
+    (void)snprintf(out, size, "%s", path);
+    for (size_t length = strlen(out); length > 1 && out[length - 1] == '/'; length--)
+        out[length - 1] = '\0';
+}
+
+void ws_service_handle(void *user, const struct ws_http_request *request,
+                       struct ws_http_reply *reply)
+{
+    static const char no_memory[] = "{\"error\":\"out of memory\"}";
+    static const struct ws_oip_part no_memory_part = {no_memory, sizeof(no_memory) - 1};
+    char path[2 * WS_NAME_MAX];
+    struct ws_error err = {0};
+    struct answer *answer = calloc(1, sizeof(*answer));
+    reply->status = 500;
+    reply->content_type = "application/json";
+    reply->parts = &no_memory_part;
+    reply->part_count = 1;
+    if (answer == NULL)
+        return;
+    answer->service = user;
+    ws_buf_init(&answer->text, 0);
+    reply->release = release_answer;
+    reply->owner = answer;
+    trim(path, sizeof(path), request->path);
+    int is_get =
+        strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+    int is_post = strcmp(request->method, "POST") == 0;
+    int rc = 0;
+    if (needs_post(path) ? !is_post : !is_get) {
+        (void)ws_error_set(&err, WS_E_UNSUPPORTED, "%.16s is not allowed here",
+                           request->method);
+        reply->status = 405;
+        reply->headers[0].name = "Allow";
+        (void)snprintf(reply->headers[0].value, sizeof(reply->headers[0].value), "%s",
+                       needs_post(path) ? "POST" : "GET");
+        rc = WS_E_UNSUPPORTED;
+    } else {
+        rc = reply_to(answer, path, request, reply, &err);
+        reply->status = rc == 0 ? 200 : ws_oip_status(rc);
+    }
+    if (rc != 0) {
+        ws_buf_clear(&answer->text);
+        rc = ws_oip_error_build(&answer->text, err.text, NULL);
+    }
+    if (rc == 0 && reply->parts == &no_memory_part) {
+        answer->part = (struct ws_oip_part){answer->text.data, answer->text.size};
+        reply->parts = &answer->part;
+    }
+}

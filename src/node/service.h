@@ -1,0 +1,32 @@
+/*
+ * The Open Inference Protocol over a host's models: what a path means, which status goes
+ * with which failure. Requests come whole from the HTTP server, on many threads at once;
+ * a fixed number of them compute at a time and the others queue, which is what the queue
+ * times of the statistics count. A request whose deadline passes in the queue is given
+ * up.
+ */
+#ifndef WS_NODE_SERVICE_H
+#define WS_NODE_SERVICE_H
+
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "net/http_server.h"
+#include "node/host.h"
+
+struct ws_service {
+    struct ws_host *host;
+    int allow_writes; /* load and unload */
+    sem_t slots;
+    atomic_int is_draining; /* health says: not ready */
+};
+
+int ws_service_init(struct ws_service *service, struct ws_host *host, int allow_writes,
+                    unsigned slots, struct ws_error *err);
+void ws_service_fini(struct ws_service *service);
+
+/* A ws_http_handler; `user` is the service. */
+void ws_service_handle(void *user, const struct ws_http_request *request,
+                       struct ws_http_reply *reply);
+
+#endif
