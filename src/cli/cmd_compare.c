@@ -1,4 +1,3 @@
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include "base/stats.h"
 #include "cli/command.h"
 #include "cli/model_options.h"
+#include "cli/syntax.h"
 #include "onnx/npy.h"
 #include "split/compare.h"
 #include "split/pipe.h"
@@ -89,68 +89,54 @@ static int take_codecs(struct compare_options *options, const char *list,
     return 0;
 }
 
-static int take_option(struct compare_options *options, int option, struct ws_error *err)
+static int take_option(void *user, int option, const char *value, struct ws_error *err)
 {
+    struct compare_options *options = user;
     switch (option) {
     case OPT_SAMPLES:
-        options->samples = optarg;
+        options->samples = value;
         return 0;
     case OPT_LABELS:
-        options->labels = optarg;
+        options->labels = value;
         return 0;
     case OPT_CODEC:
-        return take_codecs(options, optarg, err);
+        return take_codecs(options, value, err);
     case OPT_ENCODING:
-        return ws_encoding_find(&options->encoding, optarg, err);
+        return ws_encoding_find(&options->encoding, value, err);
     case OPT_LIMIT:
-        return ws_parse_size(&options->limit, optarg, 1, SIZE_MAX, "--limit", err);
+        return ws_parse_size(&options->limit, value, 1, SIZE_MAX, "--limit", err);
     case OPT_CALIBRATE:
-        return ws_parse_size(&options->calibrate, optarg, 1, SIZE_MAX, "--calibrate",
-                             err);
+        return ws_parse_size(&options->calibrate, value, 1, SIZE_MAX, "--calibrate", err);
     case OPT_JSON:
         options->json = 1;
         return 0;
     default:
-        return ws_model_options_take(&options->model, option, optarg, err);
+        return ws_model_options_take(&options->model, option, value, err);
     }
 }
 
-/* 0, or 1 with an exit status. */
-static int parse(struct compare_options *options, int *status, int argc, char **argv)
-{
-    static const struct option longs[] = {
-        {"samples", required_argument, NULL, OPT_SAMPLES},
-        {"labels", required_argument, NULL, OPT_LABELS},
-        {"codec", required_argument, NULL, OPT_CODEC},
-        {"encoding", required_argument, NULL, OPT_ENCODING},
-        {"limit", required_argument, NULL, OPT_LIMIT},
-        {"calibrate", required_argument, NULL, OPT_CALIBRATE},
-        {"json", no_argument, NULL, OPT_JSON},
-        WS_MODEL_LONG_OPTIONS,
-        {"help", no_argument, NULL, 'h'},
-        {0}};
-    struct ws_error err = {0};
-    int rc = 0, option;
-    while (rc == 0 && (option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            *status = WS_EXIT_OK;
-            return 1;
-        }
-        if (option == '?') {
-            *status = WS_EXIT_USAGE; /* getopt has said why */
-            return 1;
-        }
-        rc = take_option(options, option, &err);
-    }
-    if (rc != 0)
-        *status = ws_cli_usage_error("compare", "%s", err.text);
-    else if (optind + 1 != argc || options->samples == NULL)
-        *status = ws_cli_usage_error("compare", "one MODEL and --samples are needed");
-    else
-        options->path = argv[optind];
-    return *status != WS_EXIT_OK;
-}
+static const struct option long_options[] = {
+    {"samples", required_argument, NULL, OPT_SAMPLES},
+    {"labels", required_argument, NULL, OPT_LABELS},
+    {"codec", required_argument, NULL, OPT_CODEC},
+    {"encoding", required_argument, NULL, OPT_ENCODING},
+    {"limit", required_argument, NULL, OPT_LIMIT},
+    {"calibrate", required_argument, NULL, OPT_CALIBRATE},
+    {"json", no_argument, NULL, OPT_JSON},
+    WS_MODEL_LONG_OPTIONS,
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static const struct ws_cli_syntax syntax = {
+    .command = "compare",
+    .usage = usage,
+    .longs = long_options,
+    .take = take_option,
+    .words_min = 1,
+    .words_max = 1,
+    .wants = "one MODEL is needed",
+};
 
 static int open_samples(struct samples *samples, const struct compare_options *options,
                         const struct ws_graph *graph, struct ws_error *err)
@@ -419,8 +405,14 @@ int ws_cmd_compare(int argc, char **argv)
     ws_model_options_init(&options.model);
     for (int codec = 0; codec < WS_CODEC_COUNT; codec++)
         options.use_codec[codec] = 1;
-    if (parse(&options, &status, argc, argv) == 0 && compare_model(&options, &err) != 0)
+    if (ws_cli_read(&status, argc, argv, &syntax, &options) != 0)
+        goto out;
+    options.path = argv[optind];
+    if (options.samples == NULL)
+        status = ws_cli_usage_error("compare", "--samples FILE is needed");
+    else if (compare_model(&options, &err) != 0)
         status = ws_cli_fail(&err);
+out:
     ws_model_options_fini(&options.model);
     return status;
 }

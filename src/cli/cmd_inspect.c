@@ -1,11 +1,11 @@
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 
 #include "cli/command.h"
 #include "cli/inspect_report.h"
 #include "cli/model_options.h"
 #include "cli/subject.h"
+#include "cli/syntax.h"
 
 static const char usage[] =
     "usage: wattshed inspect MODEL [--all] [--json] [--dot FILE] [OPTION ...]\n"
@@ -37,42 +37,33 @@ static const struct option long_options[] = {
     {"help", no_argument, NULL, 'h'},          {0},
 };
 
-/* 0, or 1 with an exit status. */
-static int parse(struct inspect_options *options, int *status, int argc, char **argv)
+static int take_option(void *user, int option, const char *value, struct ws_error *err)
 {
-    struct ws_error err = {0};
-    int option, rc = 0;
-    while (rc == 0 && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-        switch (option) {
-        case 'h':
-            fputs(usage, stdout);
-            *status = WS_EXIT_OK;
-            return 1;
-        case OPT_ALL:
-            options->all = 1;
-            break;
-        case OPT_JSON:
-            options->json = 1;
-            break;
-        case OPT_DOT:
-            options->dot = optarg;
-            break;
-        case '?':
-            *status = WS_EXIT_USAGE; /* getopt has said why */
-            return 1;
-        default:
-            rc = ws_model_options_take(&options->model, option, optarg, &err);
-            break;
-        }
+    struct inspect_options *options = user;
+    switch (option) {
+    case OPT_ALL:
+        options->all = 1;
+        return 0;
+    case OPT_JSON:
+        options->json = 1;
+        return 0;
+    case OPT_DOT:
+        options->dot = value;
+        return 0;
+    default:
+        return ws_model_options_take(&options->model, option, value, err);
     }
-    if (rc != 0)
-        *status = ws_cli_usage_error("inspect", "%s", err.text);
-    else if (optind + 1 != argc)
-        *status = ws_cli_usage_error("inspect", "one MODEL is needed");
-    else
-        options->path = argv[optind];
-    return rc != 0 || optind + 1 != argc;
 }
+
+static const struct ws_cli_syntax syntax = {
+    .command = "inspect",
+    .usage = usage,
+    .longs = long_options,
+    .take = take_option,
+    .words_min = 1,
+    .words_max = 1,
+    .wants = "one MODEL is needed",
+};
 
 static int write_dot(const char *path, const struct ws_inspect_view *view,
                      struct ws_error *err)
@@ -131,8 +122,9 @@ int ws_cmd_inspect(int argc, char **argv)
     struct ws_splitter *splitter = NULL;
     int status = WS_EXIT_OK;
     ws_model_options_init(&options.model);
-    if (parse(&options, &status, argc, argv) != 0)
+    if (ws_cli_read(&status, argc, argv, &syntax, &options) != 0)
         goto out;
+    options.path = argv[optind];
     int rc =
         ws_model_options_open(&engine, &splitter, &options.model, options.path, &err);
     if (rc == 0)

@@ -1,4 +1,3 @@
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/model_options.h"
+#include "cli/syntax.h"
 #include "onnx/npy.h"
 #include "onnx/tensorpb.h"
 #include "split/compare.h"
@@ -51,65 +51,57 @@ struct run_options {
 
 enum { OPT_CUT = 256, OPT_CODEC, OPT_ENCODING, OPT_INPUT, OPT_REPEAT, OPT_JSON };
 
-/* 0, or an exit status through *status and 1. */
-static int parse(struct run_options *options, int *status, int argc, char **argv)
+static const struct option long_options[] = {
+    {"cut", required_argument, NULL, OPT_CUT},
+    {"codec", required_argument, NULL, OPT_CODEC},
+    {"encoding", required_argument, NULL, OPT_ENCODING},
+    {"input", required_argument, NULL, OPT_INPUT},
+    {"repeat", required_argument, NULL, OPT_REPEAT},
+    {"json", no_argument, NULL, OPT_JSON},
+    WS_MODEL_LONG_OPTIONS,
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static int take_option(void *user, int option, const char *value, struct ws_error *err)
 {
-    static const struct option longs[] = {
-        {"cut", required_argument, NULL, OPT_CUT},
-        {"codec", required_argument, NULL, OPT_CODEC},
-        {"encoding", required_argument, NULL, OPT_ENCODING},
-        {"input", required_argument, NULL, OPT_INPUT},
-        {"repeat", required_argument, NULL, OPT_REPEAT},
-        {"json", no_argument, NULL, OPT_JSON},
-        WS_MODEL_LONG_OPTIONS,
-        {"help", no_argument, NULL, 'h'},
-        {0}};
-    struct ws_error err = {0};
-    int rc = 0, c;
-    while (rc == 0 && (c = getopt_long(argc, argv, "ho:", longs, NULL)) != -1) {
-        switch (c) {
-        case 'h':
-            fputs(usage, stdout);
-            *status = WS_EXIT_OK;
-            return 1;
-        case 'o':
-            options->out_dir = optarg;
-            break;
-        case OPT_CUT:
-            options->cut = optarg;
-            break;
-        case OPT_CODEC:
-            rc = ws_codec_find(&options->codec, optarg, &err);
-            break;
-        case OPT_ENCODING:
-            rc = ws_encoding_find(&options->encoding, optarg, &err);
-            break;
-        case OPT_INPUT:
-            if (options->input_count < WS_GRAPH_IO_MAX)
-                options->inputs[options->input_count++] = optarg;
-            break;
-        case OPT_REPEAT:
-            rc = ws_parse_size(&options->repeat, optarg, 1, 1000000, "--repeat", &err);
-            break;
-        case OPT_JSON:
-            options->json = 1;
-            break;
-        case '?':
-            *status = ws_cli_usage_error("run", "unknown option or missing value");
-            return 1;
-        default:
-            rc = ws_model_options_take(&options->model, c, optarg, &err);
-            break;
-        }
+    struct run_options *options = user;
+    switch (option) {
+    case 'o':
+        options->out_dir = value;
+        return 0;
+    case OPT_CUT:
+        options->cut = value;
+        return 0;
+    case OPT_CODEC:
+        return ws_codec_find(&options->codec, value, err);
+    case OPT_ENCODING:
+        return ws_encoding_find(&options->encoding, value, err);
+    case OPT_INPUT:
+        if (options->input_count == WS_GRAPH_IO_MAX)
+            return ws_error_set(err, WS_E_LIMIT, "more than %d inputs", WS_GRAPH_IO_MAX);
+        options->inputs[options->input_count++] = value;
+        return 0;
+    case OPT_REPEAT:
+        return ws_parse_size(&options->repeat, value, 1, 1000000, "--repeat", err);
+    case OPT_JSON:
+        options->json = 1;
+        return 0;
+    default:
+        return ws_model_options_take(&options->model, option, value, err);
     }
-    if (rc != 0)
-        *status = ws_cli_usage_error("run", "%s", err.text);
-    else if (optind + 1 != argc)
-        *status = ws_cli_usage_error("run", "one MODEL is needed");
-    else
-        options->path = argv[optind];
-    return rc != 0 || optind + 1 != argc;
 }
+
+static const struct ws_cli_syntax syntax = {
+    .command = "run",
+    .usage = usage,
+    .shorts = "o:",
+    .longs = long_options,
+    .take = take_option,
+    .words_min = 1,
+    .words_max = 1,
+    .wants = "one MODEL is needed",
+};
 
 static int by_ns(const void *a, const void *b)
 {
@@ -309,8 +301,11 @@ int ws_cmd_run(int argc, char **argv)
     }
     ws_model_options_init(&options->model);
     options->repeat = 1;
-    if (parse(options, &status, argc, argv) == 0 && run_model(options, &err) != 0)
-        status = ws_cli_fail(&err);
+    if (ws_cli_read(&status, argc, argv, &syntax, options) == 0) {
+        options->path = argv[optind];
+        if (run_model(options, &err) != 0)
+            status = ws_cli_fail(&err);
+    }
     ws_model_options_fini(&options->model);
     free(options);
     return status;

@@ -1,4 +1,3 @@
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -6,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/model_options.h"
 #include "cli/subject.h"
+#include "cli/syntax.h"
 #include "onnx/export.h"
 
 static const char usage[] =
@@ -52,35 +52,45 @@ static const struct option long_options[] = {
     {0},
 };
 
-static int take_option(struct split_options *options, int option, struct ws_error *err)
+static int take_option(void *user, int option, const char *value, struct ws_error *err)
 {
+    struct split_options *options = user;
     switch (option) {
     case 'o':
-        options->export.dir = optarg;
+        options->export.dir = value;
         return 0;
     case OPT_CUT:
-        options->cut = optarg;
+        options->cut = value;
         return 0;
     case OPT_CODEC:
-        return ws_codec_find(&options->export.codec, optarg, err);
+        return ws_codec_find(&options->export.codec, value, err);
     case OPT_EXTERNAL:
         options->export.external = 1;
         return 0;
     case OPT_INPUT:
         if (options->input_count == WS_GRAPH_IO_MAX)
             return ws_error_set(err, WS_E_LIMIT, "more than %d inputs", WS_GRAPH_IO_MAX);
-        options->inputs[options->input_count++] = optarg;
+        options->inputs[options->input_count++] = value;
         return 0;
     default:
-        return ws_model_options_take(&options->model, option, optarg, err);
+        return ws_model_options_take(&options->model, option, value, err);
     }
 }
 
+static const struct ws_cli_syntax syntax = {
+    .command = "split",
+    .usage = usage,
+    .shorts = "o:",
+    .longs = long_options,
+    .take = take_option,
+    .words_min = 1,
+    .words_max = 1,
+    .wants = "one MODEL is needed",
+};
+
 /* What is missing, or NULL. */
-static const char *what_lacks(const struct split_options *options, int left)
+static const char *what_lacks(const struct split_options *options)
 {
-    if (left != 1)
-        return "one MODEL is needed";
     if (options->cut == NULL)
         return "--cut K is missing";
     if (options->export.dir == NULL)
@@ -88,35 +98,6 @@ static const char *what_lacks(const struct split_options *options, int left)
     if (options->export.codec == WS_CODEC_INT8C && options->input_count == 0)
         return "--codec int8c needs --input FILE to take its ranges from";
     return NULL;
-}
-
-/* 0, or 1 with an exit status. */
-static int parse(struct split_options *options, int *status, int argc, char **argv)
-{
-    struct ws_error err = {0};
-    int option;
-    while ((option = getopt_long(argc, argv, "ho:", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            *status = WS_EXIT_OK;
-            return 1;
-        }
-        if (option == '?') {
-            *status = WS_EXIT_USAGE; /* getopt has said why */
-            return 1;
-        }
-        if (take_option(options, option, &err) != 0) {
-            *status = ws_cli_usage_error("split", "%s", err.text);
-            return 1;
-        }
-    }
-    const char *lack = what_lacks(options, argc - optind);
-    if (lack != NULL) {
-        *status = ws_cli_usage_error("split", "%s", lack);
-        return 1;
-    }
-    options->path = argv[optind];
-    return 0;
 }
 
 static void print_facts(const struct split_options *options, const struct ws_cuts *cuts,
@@ -187,8 +168,13 @@ int ws_cmd_split(int argc, char **argv)
     struct ws_engine *engine = NULL;
     int status = WS_EXIT_OK;
     ws_model_options_init(&options.model);
-    if (parse(&options, &status, argc, argv) != 0)
+    if (ws_cli_read(&status, argc, argv, &syntax, &options) != 0)
         goto out;
+    options.path = argv[optind];
+    if (what_lacks(&options) != NULL) {
+        status = ws_cli_usage_error("split", "%s", what_lacks(&options));
+        goto out;
+    }
     int rc = ws_engine_create(&engine, &options.model.engine, &err);
     if (rc == 0)
         rc = split(&options, engine, &err);

@@ -1,5 +1,4 @@
 #include <dirent.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/model_options.h"
+#include "cli/syntax.h"
 #include "split/proof.h"
 
 static const char usage[] =
@@ -272,49 +272,43 @@ static size_t verify_path(struct verify *verify, const char *path, int depth)
 
 enum { OPT_CODEC = 256, OPT_SEED, OPT_QUIET, OPT_JSON };
 
-static int parse(struct verify *verify, int *status, int argc, char **argv)
+static const struct option long_options[] = {
+    {"codec", required_argument, NULL, OPT_CODEC},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"quiet", no_argument, NULL, OPT_QUIET},
+    {"json", no_argument, NULL, OPT_JSON},
+    WS_MODEL_LONG_OPTIONS,
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static int take_option(void *user, int option, const char *value, struct ws_error *err)
 {
-    static const struct option longs[] = {{"codec", required_argument, NULL, OPT_CODEC},
-                                          {"seed", required_argument, NULL, OPT_SEED},
-                                          {"quiet", no_argument, NULL, OPT_QUIET},
-                                          {"json", no_argument, NULL, OPT_JSON},
-                                          WS_MODEL_LONG_OPTIONS,
-                                          {"help", no_argument, NULL, 'h'},
-                                          {0}};
-    struct ws_error err = {0};
-    int rc = 0, c;
-    while (rc == 0 && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-        switch (c) {
-        case 'h':
-            fputs(usage, stdout);
-            *status = WS_EXIT_OK;
-            return 1;
-        case OPT_CODEC:
-            rc = ws_codec_find(&verify->codec, optarg, &err);
-            break;
-        case OPT_SEED:
-            rc = ws_parse_i64(&verify->seed, optarg, 0, INT64_MAX, "--seed", &err);
-            break;
-        case OPT_QUIET:
-            verify->quiet = 1;
-            break;
-        case OPT_JSON:
-            verify->json = 1;
-            break;
-        case '?':
-            *status = ws_cli_usage_error("verify", "unknown option or missing value");
-            return 1;
-        default:
-            rc = ws_model_options_take(&verify->model, c, optarg, &err);
-            break;
-        }
+    struct verify *verify = user;
+    switch (option) {
+    case OPT_CODEC:
+        return ws_codec_find(&verify->codec, value, err);
+    case OPT_SEED:
+        return ws_parse_i64(&verify->seed, value, 0, INT64_MAX, "--seed", err);
+    case OPT_QUIET:
+        verify->quiet = 1;
+        return 0;
+    case OPT_JSON:
+        verify->json = 1;
+        return 0;
+    default:
+        return ws_model_options_take(&verify->model, option, value, err);
     }
-    if (rc != 0)
-        *status = ws_cli_usage_error("verify", "%s", err.text);
-    else if (optind == argc)
-        *status = ws_cli_usage_error("verify", "a DIR or MODEL is needed");
-    return rc != 0 || optind == argc;
 }
+
+static const struct ws_cli_syntax syntax = {
+    .command = "verify",
+    .usage = usage,
+    .longs = long_options,
+    .take = take_option,
+    .words_min = 1,
+    .wants = "a DIR or MODEL is needed",
+};
 
 static void print_totals(struct verify *verify)
 {
@@ -351,7 +345,7 @@ int ws_cmd_verify(int argc, char **argv)
     }
     ws_model_options_init(&verify->model);
     verify->seed = 1;
-    if (parse(verify, &status, argc, argv) != 0)
+    if (ws_cli_read(&status, argc, argv, &syntax, verify) != 0)
         goto out;
     verify->model.engine.provider_options = verify->model.provider_options;
     if (ws_engine_create(&verify->engine, &verify->model.engine, &err) != 0) {

@@ -37,7 +37,7 @@ expect 1 'no cut' run "$model" --cut 9999 --input "$demo/test_data_set_0/input_0
 expect 1 'is not natural' run "$model" --cut 3 \
     --input "$demo/test_data_set_0/input_0.pb"
 expect 2 'a DIR or MODEL is needed' verify
-expect 2 'are needed' compare "$model"
+expect 2 '--samples FILE is needed' compare "$model"
 expect 1 'one label for each sample' compare "$model" \
     --samples "$demo/digits_inputs.npy" --labels "$demo/digits_inputs.npy"
 testbed=$WS_SOURCE_ROOT/etc/testbeds/digits-pi4/testbed.json
