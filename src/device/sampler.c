@@ -1,0 +1,182 @@
+#include "device/sampler.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+enum { PERIOD_NS = 10000000, SAMPLES_MIN = 16, SAMPLES_MAX = 1 << 20 };
+static const int64_t memory_ns_default = 60000000000;
+
+struct channel {
+    struct ws_meter *meter;
+    struct ws_track *track;
+    struct ws_error failure; /* code 0: the last reading succeeded */
+};
+
+struct ws_sampler {
+    struct channel channels[WS_METERS_MAX];
+    size_t count;
+    int64_t period_ns;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards all of the below and the channels */
+    pthread_cond_t wake;
+    int is_ending;
+};
+
+/* One reading into the track; locked. */
+static void sample(struct channel *channel)
+{
+    struct ws_meter_reading reading = {0};
+    channel->failure.code = 0;
+    int rc = ws_meter_read(channel->meter, &reading, &channel->failure);
+    if (rc == 0)
+        rc = ws_track_add(channel->track, reading.time_ns, reading.value,
+                          &channel->failure);
+    if (rc != 0 && rc != WS_E_MISMATCH)
+        ws_track_lose(channel->track);
+    if (rc != 0)
+        channel->failure.code = rc;
+}
+
+static struct timespec timespec_of(int64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000),
+                             .tv_nsec = (long)(ns % 1000000000)};
+}
+
+static void *run(void *user)
+{
+    struct ws_sampler *sampler = user;
+    int64_t due_ns = ws_clock_now_ns();
+    pthread_mutex_lock(&sampler->lock);
+    while (!sampler->is_ending) {
+        for (size_t i = 0; i < sampler->count; i++)
+            sample(&sampler->channels[i]);
+        due_ns += sampler->period_ns;
+        int64_t now_ns = ws_clock_now_ns();
+        if (due_ns < now_ns)
+            due_ns = now_ns; /* a slow meter sets the pace; no catching up */
+        struct timespec until = timespec_of(due_ns);
+        while (!sampler->is_ending &&
+               pthread_cond_timedwait(&sampler->wake, &sampler->lock, &until) !=
+                   ETIMEDOUT)
+            ;
+    }
+    pthread_mutex_unlock(&sampler->lock);
+    return NULL;
+}
+
+static int channel_init(struct channel *channel, struct ws_meter *meter,
+                        int64_t period_ns, int64_t memory_ns, struct ws_error *err)
+{
+    int64_t samples = memory_ns / period_ns + 2;
+    int64_t interval_ns = (int64_t)(meter->info.interval_s * 1e9);
+    struct ws_track_options options = {
+        .is_counter = meter->info.is_counter,
+        /* Late is not lost: a busy machine delays the thread. */
+        .gap_ns = 20 * (period_ns > interval_ns ? period_ns : interval_ns) + 1000000000,
+        .refresh_ns = 2 * interval_ns,
+    };
+    if (samples < SAMPLES_MIN)
+        samples = SAMPLES_MIN;
+    options.capacity = samples > SAMPLES_MAX ? SAMPLES_MAX : (size_t)samples;
+    channel->meter = meter;
+    return ws_track_create(&channel->track, &options, err);
+}
+
+static void sampler_free(struct ws_sampler *sampler)
+{
+    for (size_t i = 0; i < sampler->count; i++)
+        ws_track_destroy(sampler->channels[i].track);
+    pthread_cond_destroy(&sampler->wake);
+    pthread_mutex_destroy(&sampler->lock);
+    free(sampler);
+}
+
+int ws_sampler_create(struct ws_sampler **out, struct ws_meter *const *meters,
+                      size_t count, const struct ws_sampler_options *options,
+                      struct ws_error *err)
+{
+    struct ws_sampler *sampler = calloc(1, sizeof(*sampler));
+    pthread_condattr_t attr;
+    if (sampler == NULL)
+        return ws_error_nomem(err);
+    int64_t memory_ns = options == NULL || options->memory_ns == 0 ? memory_ns_default
+                                                                   : options->memory_ns;
+    sampler->period_ns =
+        options == NULL || options->period_ns == 0 ? PERIOD_NS : options->period_ns;
+    pthread_mutex_init(&sampler->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&sampler->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    int rc = 0;
+    if (count > WS_METERS_MAX)
+        rc = ws_error_set(err, WS_E_LIMIT, "more than %d meters", WS_METERS_MAX);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = channel_init(&sampler->channels[i], meters[i], sampler->period_ns, memory_ns,
+                          err);
+        sampler->count += rc == 0;
+    }
+    if (rc == 0) {
+        int errnum = pthread_create(&sampler->thread, NULL, run, sampler);
+        if (errnum != 0)
+            rc = ws_error_set_errno(err, WS_E_IO, errnum, "start the sampler's thread");
+    }
+    if (rc != 0) {
+        sampler_free(sampler);
+        return rc;
+    }
+    *out = sampler;
+    return 0;
+}
+
+void ws_sampler_destroy(struct ws_sampler *sampler)
+{
+    if (sampler == NULL)
+        return;
+    pthread_mutex_lock(&sampler->lock);
+    sampler->is_ending = 1;
+    pthread_cond_signal(&sampler->wake);
+    pthread_mutex_unlock(&sampler->lock);
+    pthread_join(sampler->thread, NULL);
+    sampler_free(sampler);
+}
+
+int ws_sampler_energy(struct ws_energy *out, struct ws_sampler *sampler, size_t index,
+                      int64_t start_ns, int64_t end_ns, struct ws_error *err)
+{
+    struct channel *channel = &sampler->channels[index];
+    int64_t first_ns = 0;
+    int64_t last_ns = 0;
+    pthread_mutex_lock(&sampler->lock);
+    if (ws_track_span(&first_ns, &last_ns, channel->track) != 0 || last_ns < end_ns)
+        sample(channel);
+    int rc = ws_track_energy(out, channel->track, start_ns, end_ns, err);
+    if (rc == WS_E_UNKNOWN && channel->failure.code != 0)
+        rc = ws_error_set(err, channel->failure.code, "%s", channel->failure.text);
+    pthread_mutex_unlock(&sampler->lock);
+    return rc;
+}
+
+int ws_sampler_power(double *out_w, struct ws_sampler *sampler, size_t index,
+                     int64_t window_ns, struct ws_error *err)
+{
+    int64_t first_ns = 0;
+    int64_t last_ns = 0;
+    struct ws_energy energy;
+    pthread_mutex_lock(&sampler->lock);
+    int rc = ws_track_span(&first_ns, &last_ns, sampler->channels[index].track);
+    pthread_mutex_unlock(&sampler->lock);
+    if (rc != 0 || last_ns - window_ns < first_ns)
+        return ws_error_set(err, WS_E_UNKNOWN, "%s: not sampled for that long yet",
+                            sampler->channels[index].meter->info.name);
+    rc = ws_sampler_energy(&energy, sampler, index, last_ns - window_ns, last_ns, err);
+    if (rc == 0)
+        *out_w = energy.energy_j / ((double)window_ns * 1e-9);
+    return rc;
+}
