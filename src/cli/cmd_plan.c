@@ -8,6 +8,7 @@
 #include "base/parse.h"
 #include "cli/command.h"
 #include "cli/plot_plan.h"
+#include "device/modelled.h"
 #include "search/quality.h"
 #include "study/planfile.h"
 #include "study/recorded.h"
@@ -105,6 +106,7 @@ struct work {
     struct ws_trials trials;
     struct ws_trials whole; /* every setting, for comparison */
     struct ws_plan plan;
+    enum ws_truth truth;
     size_t space; /* settings there are */
     double volume_ratio;
 };
@@ -131,26 +133,44 @@ static size_t budget_of(const struct args *args, size_t space)
     return trials < 1 ? 1 : (size_t)trials;
 }
 
+/* A recorded table where the testbed has one, else its model. */
+static int open_evaluator(struct work *work, struct ws_error *err)
+{
+    const struct ws_testbed *testbed = &work->testbed;
+    if (testbed->table_path == NULL && testbed->model_path != NULL) {
+        int rc = ws_modelled_create(&work->evaluator, &testbed->space, testbed->switch_ms,
+                                    testbed->model_path, err);
+        if (rc != 0)
+            return rc;
+        work->task.reference = *ws_modelled_link(work->evaluator);
+        work->task.edge_idle_w = ws_modelled_edge_idle_w(work->evaluator);
+        work->truth = WS_MODELLED;
+        return 0;
+    }
+    int rc = ws_table_load(&work->table, testbed, err);
+    if (rc == 0)
+        rc = ws_recorded_create(&work->evaluator, &work->table, WS_NOISE_NONE, err);
+    work->task.reference = work->table.reference;
+    work->task.edge_idle_w = testbed->edge_idle_w;
+    work->truth = testbed->truth;
+    return rc;
+}
+
 static int open_testbed(struct work *work, const struct args *args, struct ws_error *err)
 {
     int rc = ws_testbed_load(&work->testbed, args->testbed_path, err);
     if (rc == 0)
-        rc = ws_table_load(&work->table, &work->testbed, err);
+        rc = open_evaluator(work, err);
     if (rc == 0)
-        rc = ws_recorded_create(&work->evaluator, &work->table, WS_NOISE_NONE, err);
+        rc = ws_search_space_size(&work->space, work->evaluator, err);
     if (rc != 0)
         return rc;
-    work->task = (struct ws_search_task){
-        .evaluator = work->evaluator,
-        .objective_count = work->testbed.objective_count,
-        .reference = work->table.reference,
-        .edge_idle_w = work->testbed.edge_idle_w,
-        .seed = args->seed,
-    };
+    work->task.evaluator = work->evaluator;
+    work->task.objective_count = work->testbed.objective_count;
+    work->task.seed = args->seed;
+    work->task.budget = budget_of(args, work->space);
     memcpy(work->task.objectives, work->testbed.objectives,
            sizeof(work->task.objectives));
-    work->space = work->table.setting_count;
-    work->task.budget = budget_of(args, work->space);
     return 0;
 }
 
@@ -174,7 +194,7 @@ static int print_json(const struct work *work, const struct args *args, size_t f
     json_t *root = json_pack(
         "{s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:f}", "testbed", work->testbed.name,
         "search", args->search_name, "seed", (json_int_t)args->seed, "truth",
-        ws_truth_name(work->testbed.truth), "evaluated", (json_int_t)work->trials.count,
+        ws_truth_name(work->truth), "evaluated", (json_int_t)work->trials.count,
         "space", (json_int_t)work->space, "front_size", (json_int_t)front_size,
         "plan_size", (json_int_t)work->plan.entry_count, "hypervolume_ratio",
         work->volume_ratio);
@@ -236,7 +256,7 @@ static int plan(const struct args *args, struct ws_error *err)
     }
     if (rc == 0 && args->plot_path != NULL)
         rc = ws_plot_plan(args->plot_path, &work.plan, &work.trials,
-                          ws_truth_name(work.testbed.truth), err);
+                          ws_truth_name(work.truth), err);
     size_t front_size = 0;
     for (size_t i = 0; rc == 0 && i < work.plan.entry_count; i++)
         front_size += work.plan.entries[i].on_front;
@@ -246,7 +266,7 @@ static int plan(const struct args *args, struct ws_error *err)
         print_front(&work);
         printf("%s (%s): %s, seed %llu: %zu of %zu settings tried, %zu on the front, "
                "%zu in the plan, hypervolume %.4f of the whole\n",
-               work.testbed.name, ws_truth_name(work.testbed.truth), args->search_name,
+               work.testbed.name, ws_truth_name(work.truth), args->search_name,
                (unsigned long long)args->seed, work.trials.count, work.space, front_size,
                work.plan.entry_count, work.volume_ratio);
     }
