@@ -1,4 +1,3 @@
-#include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include "base/parse.h"
 #include "cli/command.h"
 #include "cli/model_options.h"
+#include "cli/syntax.h"
 #include "node/daemon.h"
 
 static const char usage[] =
@@ -28,6 +28,8 @@ static const char usage[] =
     "  --slots N          requests that compute at a time, others queue (default: one "
     "for\n"
     "                     each core)\n"
+    "  --body BYTES       largest body of a request, also once it is unpacked (default "
+    "1G)\n"
     "  --drain S          seconds that requests in progress get to finish on SIGTERM\n"
     "                     (default 30)\n" WS_MODEL_OPTIONS_HELP "\n"
     "Prints the address once it is ready. example:\n"
@@ -38,67 +40,82 @@ struct node_options {
     struct ws_model_options model;
     struct ws_daemon_options daemon;
     size_t slots;
+    uint64_t body_max;
     size_t drain_s;
 };
 
-enum { OPT_LISTEN = 256, OPT_INSECURE, OPT_REPOSITORY, OPT_WRITES, OPT_SLOTS, OPT_DRAIN };
+enum {
+    OPT_LISTEN = 256,
+    OPT_INSECURE,
+    OPT_REPOSITORY,
+    OPT_WRITES,
+    OPT_SLOTS,
+    OPT_BODY,
+    OPT_DRAIN
+};
 
-static int take(struct node_options *options, int c, struct ws_error *err)
+static const struct option long_options[] = {
+    {"listen", required_argument, NULL, OPT_LISTEN},
+    {"insecure", no_argument, NULL, OPT_INSECURE},
+    {"repository", required_argument, NULL, OPT_REPOSITORY},
+    {"allow-writes", no_argument, NULL, OPT_WRITES},
+    {"slots", required_argument, NULL, OPT_SLOTS},
+    {"body", required_argument, NULL, OPT_BODY},
+    {"drain", required_argument, NULL, OPT_DRAIN},
+    WS_MODEL_LONG_OPTIONS,
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static int take_option(void *user, int option, const char *value, struct ws_error *err)
 {
-    switch (c) {
+    struct node_options *options = user;
+    switch (option) {
     case OPT_LISTEN:
-        options->daemon.listen = optarg;
+        options->daemon.listen = value;
         return 0;
     case OPT_INSECURE:
         options->daemon.insecure = 1;
         return 0;
     case OPT_REPOSITORY:
-        options->daemon.host.repository = optarg;
+        options->daemon.host.repository = value;
         return 0;
     case OPT_WRITES:
         options->daemon.allow_writes = 1;
         return 0;
     case OPT_SLOTS:
-        return ws_parse_size(&options->slots, optarg, 1, 1024, "--slots", err);
+        return ws_parse_size(&options->slots, value, 1, 1024, "--slots", err);
+    case OPT_BODY:
+        return ws_parse_bytes(&options->body_max, value, "--body", err);
     case OPT_DRAIN:
-        return ws_parse_size(&options->drain_s, optarg, 0, 3600, "--drain", err);
+        return ws_parse_size(&options->drain_s, value, 0, 3600, "--drain", err);
     default:
-        return ws_model_options_take(&options->model, c, optarg, err);
+        return ws_model_options_take(&options->model, option, value, err);
     }
 }
 
-/* 0, or an exit status through *status and 1. */
+static const struct ws_cli_syntax syntax = {
+    .command = "node",
+    .usage = usage,
+    .shorts = "",
+    .longs = long_options,
+    .take = take_option,
+    .words_min = 0,
+    .words_max = 0,
+    .wants = "",
+};
+
+/* 0, or 1 with an exit status. */
 static int parse(struct node_options *options, int *status, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"listen", required_argument, NULL, OPT_LISTEN},
-        {"insecure", no_argument, NULL, OPT_INSECURE},
-        {"repository", required_argument, NULL, OPT_REPOSITORY},
-        {"allow-writes", no_argument, NULL, OPT_WRITES},
-        {"slots", required_argument, NULL, OPT_SLOTS},
-        {"drain", required_argument, NULL, OPT_DRAIN},
-        WS_MODEL_LONG_OPTIONS,
-        {"help", no_argument, NULL, 'h'},
-        {0}};
-    struct ws_error err = {0};
-    int rc = 0, c;
-    while (rc == 0 && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-        if (c == 'h') {
-            fputs(usage, stdout);
-            *status = WS_EXIT_OK;
-            return 1;
-        }
-        if (c == '?') {
-            *status = ws_cli_usage_error("node", "unknown option or missing value");
-            return 1;
-        }
-        rc = take(options, c, &err);
-    }
+    if (ws_cli_read(status, argc, argv, &syntax, options) != 0)
+        return 1;
     options->daemon.models = (const char *const *)argv + optind;
     options->daemon.model_count = (size_t)(argc - optind);
     options->daemon.slots = (unsigned)options->slots;
-    if (rc != 0)
-        *status = ws_cli_usage_error("node", "%s", err.text);
+    options->daemon.body_max = (size_t)options->body_max;
+    if (options->body_max > WS_OIP_BODY_MAX)
+        *status = ws_cli_usage_error("node", "--body: at most 1G");
     else if (optind == argc && options->daemon.host.repository == NULL)
         *status = ws_cli_usage_error("node", "a MODEL or --repository DIR is needed");
     else

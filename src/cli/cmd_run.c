@@ -4,16 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/parse.h"
 #include "cli/calibrate.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/model_options.h"
+#include "cli/outputs.h"
 #include "cli/syntax.h"
-#include "onnx/npy.h"
-#include "onnx/tensorpb.h"
-#include "split/compare.h"
 #include "split/pipe.h"
 
 static const char usage[] =
@@ -103,27 +100,8 @@ static const struct ws_cli_syntax syntax = {
     .wants = "one MODEL is needed",
 };
 
-static int by_ns(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Median of one field of all runs, in milliseconds. */
-static double median_ms(const struct ws_pipe_times *times, size_t count, size_t offset)
-{
-    int64_t *values = calloc(count, sizeof(*values));
-    if (values == NULL)
-        return 0;
-    for (size_t i = 0; i < count; i++)
-        memcpy(&values[i], (const char *)&times[i] + offset, sizeof(*values));
-    qsort(values, count, sizeof(*values), by_ns);
-    double median = (double)(values[(count - 1) / 2] + values[count / 2]) / 2;
-    free(values);
-    return median / 1e6;
-}
-
 struct run_result {
+    const char **names; /* of the outputs */
     struct ws_datum *outputs;
     struct ws_pipe_times *times; /* of each run */
 };
@@ -134,8 +112,11 @@ static int run_all(struct run_result *result, struct ws_pipe *pipe,
 {
     result->outputs = calloc(graph->output_count + 1, sizeof(*result->outputs));
     result->times = calloc(repeat, sizeof(*result->times));
-    if (result->outputs == NULL || result->times == NULL)
+    result->names = calloc(graph->output_count + 1, sizeof(char *));
+    if (result->outputs == NULL || result->times == NULL || result->names == NULL)
         return ws_error_nomem(err);
+    for (size_t i = 0; i < graph->output_count; i++)
+        result->names[i] = graph->values[graph->outputs[i]].name;
     int rc = 0;
     for (size_t r = 0; rc == 0 && r < repeat; r++) {
         for (size_t i = 0; i < graph->output_count; i++)
@@ -146,57 +127,17 @@ static int run_all(struct run_result *result, struct ws_pipe *pipe,
     return rc;
 }
 
-static int save_outputs(const char *dir, const struct ws_graph *graph,
-                        const struct ws_datum *outputs, struct ws_error *err)
-{
-    int rc = ws_dir_create(dir, err);
-    for (size_t i = 0; rc == 0 && i < graph->output_count; i++) {
-        char name[256], path[4096];
-        const char *from = graph->values[graph->outputs[i]].name;
-        (void)snprintf(name, sizeof(name), "%s", from);
-        for (char *c = name; *c != '\0'; c++) {
-            if (*c == '/' || *c == ':')
-                *c = '_';
-        }
-        int tensor = outputs[i].kind == WS_DATUM_TENSOR;
-        int length =
-            snprintf(path, sizeof(path), "%s/%s.%s", dir, name, tensor ? "npy" : "pb");
-        if (length < 0 || (size_t)length >= sizeof(path))
-            rc = ws_error_set(err, WS_E_LIMIT, "%s: path too long", dir);
-        else if (tensor)
-            rc = ws_npy_save(path, &outputs[i].tensor, err);
-        else
-            rc = ws_datumpb_save(path, &outputs[i], from, err);
-    }
-    return rc;
-}
-
 #define MEDIAN_MS(result, count, field)                                                  \
-    median_ms((result)->times, (count), offsetof(struct ws_pipe_times, field))
-
-static void describe_datum(char *text, size_t size, const struct ws_datum *datum)
-{
-    if (datum->kind == WS_DATUM_TENSOR)
-        ws_tensor_describe(text, size, datum->tensor.dtype, datum->tensor.dims,
-                           datum->tensor.rank);
-    else
-        (void)snprintf(text, size, "%s of %zu", ws_datum_kind_name(datum->kind),
-                       datum->item_count);
-}
+    ws_cli_median_ms((result)->times, (count), sizeof(struct ws_pipe_times),             \
+                     offsetof(struct ws_pipe_times, field))
 
 static json_t *result_json(const struct run_options *options,
                            const struct ws_graph *graph, const struct ws_cut *cut,
                            const struct run_result *result)
 {
     size_t n = options->repeat;
-    json_t *outputs = json_array();
-    for (size_t i = 0; i < graph->output_count; i++) {
-        char text[256];
-        describe_datum(text, sizeof(text), &result->outputs[i]);
-        json_array_append_new(outputs, json_pack("{s:s, s:s}", "name",
-                                                 graph->values[graph->outputs[i]].name,
-                                                 "type", text));
-    }
+    json_t *outputs =
+        ws_cli_outputs_json(result->names, result->outputs, graph->output_count);
     return json_pack(
         "{s:s, s:I, s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:o}", "model",
         options->path, "cut", (json_int_t)cut->number, "id", cut->id, "codec",
@@ -220,19 +161,7 @@ static void print_result(const struct run_options *options, const struct ws_grap
            MEDIAN_MS(result, n, head_ns), MEDIAN_MS(result, n, encode_ns),
            MEDIAN_MS(result, n, decode_ns), MEDIAN_MS(result, n, tail_ns),
            n > 1 ? "  (medians)" : "");
-    for (size_t i = 0; i < graph->output_count; i++) {
-        char text[256];
-        const struct ws_datum *output = &result->outputs[i];
-        describe_datum(text, sizeof(text), output);
-        printf("%s: %s", graph->values[graph->outputs[i]].name, text);
-        const struct ws_tensor *tensor = &output->tensor;
-        int is_row = output->kind == WS_DATUM_TENSOR && tensor->dtype == WS_DTYPE_FP32 &&
-                     tensor->rank == 2 && tensor->dims[0] == 1 && tensor->dims[1] > 1;
-        if (is_row)
-            printf("  largest at %zu",
-                   ws_compare_argmax(tensor, 0, (size_t)tensor->dims[1]));
-        putchar('\n');
-    }
+    ws_cli_print_outputs(result->names, result->outputs, graph->output_count);
 }
 
 static int run_model(const struct run_options *options, struct ws_error *err)
@@ -264,7 +193,8 @@ static int run_model(const struct run_options *options, struct ws_error *err)
     if (rc == 0)
         rc = run_all(&result, pipe, graph, &inputs, options->repeat, err);
     if (rc == 0 && options->out_dir != NULL)
-        rc = save_outputs(options->out_dir, graph, result.outputs, err);
+        rc = ws_cli_save_outputs(options->out_dir, result.names, result.outputs,
+                                 graph->output_count, err);
     if (rc != 0)
         goto out;
     if (options->json) {
@@ -281,6 +211,7 @@ out:
         ws_datum_fini(&result.outputs[i]);
     free(result.outputs);
     free(result.times);
+    free(result.names);
     for (size_t i = 0; i < WS_CUT_TENSORS_MAX; i++)
         ws_codec_range_fini(&ranges[i]);
     ws_inputs_fini(&inputs);

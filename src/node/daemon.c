@@ -42,11 +42,13 @@ int ws_daemon_start(struct ws_daemon **out, const struct ws_daemon_options *opti
         rc = ws_service_init(&daemon->service, daemon->host, options->allow_writes,
                              options->slots > 0 ? options->slots : core_count(), err);
     daemon->has_service = rc == 0;
+    daemon->service.body_max =
+        options->body_max > 0 ? options->body_max : WS_OIP_BODY_MAX;
     const struct ws_http_server_options http = {
         .fd = daemon->listen.fd,
         .handler = ws_service_handle,
         .user = &daemon->service,
-        .body_max = WS_OIP_BODY_MAX,
+        .body_max = daemon->service.body_max,
         .idle_s = options->idle_s > 0 ? options->idle_s : IDLE_S,
         .grace_s = options->grace_s > 0 ? options->grace_s : GRACE_S,
     };

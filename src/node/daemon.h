@@ -17,6 +17,7 @@ struct ws_daemon_options {
     unsigned slots;   /* requests that compute at a time; 0: one for each core */
     unsigned idle_s;  /* 0: 60 */
     unsigned grace_s; /* 0: 60 */
+    size_t body_max;  /* bytes of a request's body, decoded or not; 0: WS_OIP_BODY_MAX */
     struct ws_host_options host;
     const char *const *models; /* files */
     size_t model_count;

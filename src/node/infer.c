@@ -16,7 +16,8 @@ static const int64_t TIMEOUT_US_MAX = (int64_t)365 * 24 * 3600 * 1000000;
 
 /* The request's body without its content encoding. */
 static int decode_body(const uint8_t **out, size_t *out_size, struct ws_infer *infer,
-                       const struct ws_http_request *request, struct ws_error *err)
+                       size_t body_max, const struct ws_http_request *request,
+                       struct ws_error *err)
 {
     const char *name = ws_http_request_header(request, "Content-Encoding");
     enum ws_encoding encoding = WS_ENCODING_IDENTITY;
@@ -30,19 +31,19 @@ static int decode_body(const uint8_t **out, size_t *out_size, struct ws_infer *i
         return 0;
     ws_buf_init(&infer->decoded, WS_OIP_BODY_MAX);
     int rc = ws_encoding_decode(&infer->decoded, encoding, request->body,
-                                request->body_size, WS_OIP_BODY_MAX - 1, err);
+                                request->body_size, body_max - 1, err);
     *out = (const uint8_t *)infer->decoded.data;
     *out_size = infer->decoded.size;
     return rc == 0 ? 0 : ws_error_context(err, "the request's body");
 }
 
-static int parse_body(struct ws_infer *infer, const struct ws_http_request *request,
-                      struct ws_error *err)
+static int parse_body(struct ws_infer *infer, size_t body_max,
+                      const struct ws_http_request *request, struct ws_error *err)
 {
     const uint8_t *body = NULL;
     size_t size = 0;
     int64_t header_size = WS_OIP_NO_HEADER;
-    int rc = decode_body(&body, &size, infer, request, err);
+    int rc = decode_body(&body, &size, infer, body_max, request, err);
     if (rc == 0)
         rc = ws_oip_header_size(
             &header_size,
@@ -266,7 +267,7 @@ int ws_infer_run(struct ws_infer *infer, struct ws_service *service, const char 
     struct ws_tally_parts parts = {0};
     struct ws_oip_times times = {0};
     int64_t start = request->received_ns;
-    int rc = parse_body(infer, request, err);
+    int rc = parse_body(infer, service->body_max, request, err);
     if (rc == 0)
         rc = take_inputs(infer, ws_host_engine(service->host), err);
     int64_t parsed = ws_clock_now_ns();

@@ -17,6 +17,7 @@
 struct ws_service {
     struct ws_host *host;
     int allow_writes; /* load and unload */
+    size_t body_max;  /* bytes of a request's body once it is decoded */
     sem_t slots;
     atomic_int is_draining; /* health says: not ready */
 };

@@ -1,0 +1,506 @@
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "cli/command.h"
+#include "cli/inputs.h"
+#include "cli/model_options.h"
+#include "cli/outputs.h"
+#include "cli/syntax.h"
+#include "onnx/npy.h"
+#include "onnx/tensorpb.h"
+#include "split/relay.h"
+
+static const char usage[] =
+    "usage: wattshed infer MODEL [--cut K] --node URL --input FILE ... [-o DIR]\n"
+    "\n"
+    "Runs a model with the network between: up to the cut here, the rest on a node. "
+    "Without\n"
+    "--cut all of it runs there, and MODEL may be a name that any server of the Open\n"
+    "Inference Protocol v2 knows; with a file, it is its stem, and the digests are "
+    "compared.\n"
+    "\n"
+    "  --node URL         the server, e.g. http://127.0.0.1:8000\n"
+    "  --input FILE       an input, .npy or .pb; in order, or as NAME=FILE\n"
+    "  --cut K            where to cut: a number, an identity or tensor names as\n"
+    "                     `wattshed inspect` lists them\n"
+    "  --codec C          none, fp16 or int8 (default none)\n"
+    "  --encoding E       none, zstd, lz4 or gzip, both ways (default none); a foreign\n"
+    "                     server may know gzip\n"
+    "  --name NAME        what the server calls it (default: MODEL's stem, or\n"
+    "                     STEM~CUT~CODEC with --cut)\n"
+    "  --timeout MS       for one request (default 300000)\n"
+    "  --repeat N         requests to take the median times of (default 1)\n"
+    "  -o DIR             writes the outputs there as NAME.npy\n"
+    "  --json             prints the result as JSON\n" WS_MODEL_OPTIONS_HELP "\n"
+    "example: wattshed node etc/demo/digits.onnx &\n"
+    "         wattshed infer etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
+    "             --node http://127.0.0.1:8000 --input "
+    "etc/demo/test_data_set_0/input_0.pb\n";
+
+struct infer_options {
+    struct ws_model_options model;
+    const char *path;
+    const char *node;
+    const char *cut;
+    const char *name;
+    enum ws_codec codec;
+    enum ws_encoding encoding;
+    int64_t timeout_ms;
+    size_t repeat;
+    const char *out_dir;
+    int json;
+    const char *inputs[WS_GRAPH_IO_MAX];
+    size_t input_count;
+};
+
+enum {
+    OPT_CUT = 256,
+    OPT_NODE,
+    OPT_NAME,
+    OPT_CODEC,
+    OPT_ENCODING,
+    OPT_TIMEOUT,
+    OPT_INPUT,
+    OPT_REPEAT,
+    OPT_JSON
+};
+
+/* What came of it, whichever way it went. */
+struct infer_result {
+    const char **names;
+    struct ws_datum *outputs;
+    size_t output_count;
+    struct ws_relay_times *times; /* of each run */
+    const struct ws_cut *cut;     /* NULL: none */
+    int is_checked;
+    /* What the names belong to. */
+    char **owned_names;
+};
+
+static const struct option long_options[] = {
+    {"cut", required_argument, NULL, OPT_CUT},
+    {"node", required_argument, NULL, OPT_NODE},
+    {"name", required_argument, NULL, OPT_NAME},
+    {"codec", required_argument, NULL, OPT_CODEC},
+    {"encoding", required_argument, NULL, OPT_ENCODING},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"input", required_argument, NULL, OPT_INPUT},
+    {"repeat", required_argument, NULL, OPT_REPEAT},
+    {"json", no_argument, NULL, OPT_JSON},
+    WS_MODEL_LONG_OPTIONS,
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static int take_option(void *user, int option, const char *value, struct ws_error *err)
+{
+    struct infer_options *options = user;
+    switch (option) {
+    case 'o':
+        options->out_dir = value;
+        return 0;
+    case OPT_CUT:
+        options->cut = value;
+        return 0;
+    case OPT_NODE:
+        options->node = value;
+        return 0;
+    case OPT_NAME:
+        options->name = value;
+        return 0;
+    case OPT_CODEC:
+        return ws_codec_find(&options->codec, value, err);
+    case OPT_ENCODING:
+        return ws_encoding_find(&options->encoding, value, err);
+    case OPT_TIMEOUT:
+        return ws_parse_i64(&options->timeout_ms, value, 1, 86400000, "--timeout", err);
+    case OPT_INPUT:
+        if (options->input_count < WS_GRAPH_IO_MAX)
+            options->inputs[options->input_count++] = value;
+        return 0;
+    case OPT_REPEAT:
+        return ws_parse_size(&options->repeat, value, 1, 1000000, "--repeat", err);
+    case OPT_JSON:
+        options->json = 1;
+        return 0;
+    default:
+        return ws_model_options_take(&options->model, option, value, err);
+    }
+}
+
+static const struct ws_cli_syntax syntax = {
+    .command = "infer",
+    .usage = usage,
+    .shorts = "o:",
+    .longs = long_options,
+    .take = take_option,
+    .words_min = 1,
+    .words_max = 1,
+    .wants = "one MODEL is needed",
+};
+
+/* 0, or 1 with an exit status. */
+static int parse(struct infer_options *options, int *status, int argc, char **argv)
+{
+    if (ws_cli_read(status, argc, argv, &syntax, options) != 0)
+        return 1;
+    options->path = argv[optind];
+    if (options->node == NULL)
+        *status = ws_cli_usage_error("infer", "--node URL is needed");
+    else if (options->cut == NULL && options->codec != WS_CODEC_NONE)
+        *status = ws_cli_usage_error("infer", "--codec is for --cut");
+    else
+        return 0;
+    return 1;
+}
+
+/* A file's name without folder and ending. */
+static void stem_of(char *out, size_t size, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *start = slash == NULL ? path : slash + 1;
+    const char *dot = strrchr(start, '.');
+    int length = dot == NULL || dot == start ? (int)strlen(start) : (int)(dot - start);
+    (void)snprintf(out, size, "%.*s", length, start);
+}
+
+static int result_init(struct infer_result *result, size_t output_count, size_t repeat,
+                       struct ws_error *err)
+{
+    result->output_count = output_count;
+    result->names = calloc(output_count + 1, sizeof(char *));
+    result->owned_names = calloc(output_count + 1, sizeof(char *));
+    result->outputs = calloc(output_count + 1, sizeof(*result->outputs));
+    result->times = calloc(repeat, sizeof(*result->times));
+    if (result->names == NULL || result->owned_names == NULL || result->outputs == NULL ||
+        result->times == NULL)
+        return ws_error_nomem(err);
+    return 0;
+}
+
+static void result_fini(struct infer_result *result)
+{
+    for (size_t i = 0; i < result->output_count; i++) {
+        if (result->outputs != NULL)
+            ws_datum_fini(&result->outputs[i]);
+        if (result->owned_names != NULL)
+            free(result->owned_names[i]);
+    }
+    free(result->outputs);
+    free(result->owned_names);
+    free(result->names);
+    free(result->times);
+}
+
+static void clear_outputs(struct infer_result *result)
+{
+    for (size_t i = 0; i < result->output_count; i++)
+        ws_datum_fini(&result->outputs[i]);
+}
+
+static int own_name(struct infer_result *result, size_t index, const char *name,
+                    struct ws_error *err)
+{
+    free(result->owned_names[index]);
+    result->owned_names[index] = strdup(name);
+    result->names[index] = result->owned_names[index];
+    return result->names[index] == NULL ? ws_error_nomem(err) : 0;
+}
+
+/* Head here, tail there. */
+static int run_cut(struct infer_result *result, const struct infer_options *options,
+                   struct ws_splitter *splitter, struct ws_error *err)
+{
+    char stem[WS_NAME_MAX];
+    struct ws_relay *relay = NULL;
+    struct ws_inputs inputs = {0};
+    const struct ws_graph *graph = ws_splitter_graph(splitter);
+    const struct ws_cuts *cuts = ws_splitter_cuts(splitter);
+    struct ws_relay_options at = {.codec = options->codec,
+                                  .name = options->name,
+                                  .model_name = stem,
+                                  .url = options->node,
+                                  .encoding = options->encoding,
+                                  .timeout_ms = options->timeout_ms};
+    stem_of(stem, sizeof(stem), options->path);
+    int rc = ws_cuts_find(&at.cut, cuts, options->cut, err);
+    if (rc == 0)
+        rc = ws_inputs_load(&inputs, graph, options->inputs, options->input_count, err);
+    if (rc == 0)
+        rc = ws_relay_create(&relay, splitter, &at, err);
+    if (rc == 0)
+        rc = result_init(result, graph->output_count, options->repeat, err);
+    for (size_t i = 0; rc == 0 && i < graph->output_count; i++)
+        rc = own_name(result, i, graph->values[graph->outputs[i]].name, err);
+    for (size_t r = 0; rc == 0 && r < options->repeat; r++) {
+        clear_outputs(result);
+        rc = ws_relay_run(relay, inputs.data, result->outputs, &result->times[r], err);
+    }
+    if (rc == 0) {
+        result->cut = &cuts->cuts[at.cut];
+        result->is_checked = ws_relay_checked(relay);
+    }
+    ws_relay_destroy(relay);
+    ws_inputs_fini(&inputs);
+    return rc;
+}
+
+/* An input for a server's model: NAME=FILE, or the port at this position. */
+static int load_input(struct ws_oip_tensor *out, const struct ws_oip_model *model,
+                      const char *argument, size_t position, struct ws_error *err)
+{
+    const char *path = argument, *name = NULL;
+    for (size_t i = 0; i < model->input_count && name == NULL; i++) {
+        size_t size = strlen(model->inputs[i].name);
+        if (strncmp(argument, model->inputs[i].name, size) == 0 &&
+            argument[size] == '=') {
+            name = model->inputs[i].name;
+            path = argument + size + 1;
+        }
+    }
+    if (name == NULL && position >= model->input_count)
+        return ws_error_set(err, WS_E_USAGE, "%s: the model has only %zu inputs",
+                            argument, model->input_count);
+    out->name = strdup(name != NULL ? name : model->inputs[position].name);
+    if (out->name == NULL)
+        return ws_error_nomem(err);
+    size_t length = strlen(path);
+    if (length > 4 && strcmp(path + length - 4, ".npy") == 0)
+        return ws_npy_load(&out->tensor, path, err);
+    struct ws_datum datum;
+    int rc = ws_datumpb_load(&datum, path, NULL, err);
+    if (rc == 0)
+        out->tensor = datum.tensor;
+    return rc;
+}
+
+/* Copies or moves a reply's outputs out of it. */
+static int take_reply(struct infer_result *result, struct ws_oip_reply *reply,
+                      struct ws_error *err)
+{
+    int rc = 0;
+    if (reply->output_count != result->output_count)
+        return ws_error_set(err, WS_E_MISMATCH, "%zu outputs came, the model has %zu",
+                            reply->output_count, result->output_count);
+    for (size_t i = 0; rc == 0 && i < reply->output_count; i++) {
+        struct ws_tensor *from = &reply->outputs[i].tensor;
+        struct ws_tensor *to = &result->outputs[i].tensor;
+        rc = own_name(result, i, reply->outputs[i].name, err);
+        if (rc == 0 && reply->outputs[i].is_borrowed) {
+            rc = ws_tensor_init(to, from->dtype, from->dims, from->rank, err);
+            if (rc == 0 && to->size_bytes > 0)
+                memcpy(to->data, from->data, to->size_bytes);
+        } else if (rc == 0) {
+            *to = *from;
+            *from = (struct ws_tensor){0};
+        }
+    }
+    return rc;
+}
+
+static void fill_times(struct ws_relay_times *out, const struct ws_remote_times *from)
+{
+    const struct ws_oip_times *node = &from->node;
+    *out = (struct ws_relay_times){.encode_ns = from->encode_ns,
+                                   .exchange_ns = from->exchange_ns,
+                                   .decode_ns = from->decode_ns,
+                                   .is_told = node->is_known,
+                                   .sent_bytes = from->sent_bytes,
+                                   .received_bytes = from->received_bytes};
+    if (node->is_known) {
+        out->transfer_ns = from->exchange_ns - node->total_ns;
+        out->cloud_ns = node->total_ns - node->decode_ns;
+        out->decode_ns += node->decode_ns;
+    }
+    out->total_ns = from->encode_ns + from->exchange_ns + from->decode_ns;
+}
+
+/* The digest of a model that is a file here; "" for a bare name. */
+static int digest_of(char out[static WS_DIGEST_TEXT], const char *path,
+                     struct ws_error *err)
+{
+    struct ws_model *model = NULL;
+    out[0] = '\0';
+    if (access(path, R_OK) != 0)
+        return 0;
+    int rc = ws_model_open(&model, path, err);
+    if (rc == 0)
+        rc = ws_model_digest(out, model, err);
+    ws_model_close(model);
+    return rc;
+}
+
+static int run_requests(struct infer_result *result, const struct infer_options *options,
+                        struct ws_remote *remote, struct ws_error *err)
+{
+    const struct ws_oip_model *model = ws_remote_model(remote);
+    struct ws_oip_tensor *inputs = calloc(options->input_count + 1, sizeof(*inputs));
+    int rc = inputs == NULL
+                 ? ws_error_nomem(err)
+                 : result_init(result, model->output_count, options->repeat, err);
+    for (size_t i = 0; rc == 0 && i < options->input_count; i++)
+        rc = load_input(&inputs[i], model, options->inputs[i], i, err);
+    for (size_t r = 0; rc == 0 && r < options->repeat; r++) {
+        struct ws_oip_reply reply = {0};
+        struct ws_remote_times times;
+        clear_outputs(result);
+        rc = ws_remote_infer(&reply, remote, inputs, options->input_count, &times, err);
+        if (rc == 0)
+            rc = take_reply(result, &reply, err);
+        if (rc == 0)
+            fill_times(&result->times[r], &times);
+        ws_oip_reply_fini(&reply);
+    }
+    for (size_t i = 0; inputs != NULL && i < options->input_count; i++) {
+        free(inputs[i].name);
+        ws_tensor_fini(&inputs[i].tensor);
+    }
+    free(inputs);
+    return rc;
+}
+
+/* All of it there. */
+static int run_whole(struct infer_result *result, const struct infer_options *options,
+                     struct ws_error *err)
+{
+    char digest[WS_DIGEST_TEXT], stem[WS_NAME_MAX];
+    struct ws_remote *remote = NULL;
+    int rc = digest_of(digest, options->path, err);
+    if (rc != 0)
+        return rc;
+    if (digest[0] != '\0')
+        stem_of(stem, sizeof(stem), options->path);
+    else
+        (void)snprintf(stem, sizeof(stem), "%s", options->path);
+    const struct ws_remote_options to = {
+        .url = options->node,
+        .name = options->name != NULL ? options->name : stem,
+        .digest = digest[0] != '\0' ? digest : NULL,
+        .encoding = options->encoding,
+        .timeout_ms = options->timeout_ms,
+    };
+    rc = ws_remote_open(&remote, &to, err);
+    if (rc == 0)
+        rc = run_requests(result, options, remote, err);
+    /* A bare name claims nothing that could be checked. */
+    if (rc == 0)
+        result->is_checked = digest[0] == '\0' || ws_remote_checked(remote);
+    ws_remote_close(remote);
+    return rc;
+}
+
+#define MEDIAN_MS(field)                                                                 \
+    ws_cli_median_ms(result->times, options->repeat, sizeof(*result->times),             \
+                     offsetof(struct ws_relay_times, field))
+
+static json_t *known_ms(int is_known, double ms)
+{
+    return is_known ? json_real(ms) : json_null();
+}
+
+static void print_json(const struct infer_options *options,
+                       const struct infer_result *result)
+{
+    const struct ws_relay_times *last = &result->times[options->repeat - 1];
+    int is_told = last->is_told || last->sent_bytes == 0;
+    json_t *root =
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:b}", "model", options->path, "node",
+                  options->node, "codec", ws_codec_name(options->codec), "encoding",
+                  ws_encoding_name(options->encoding), "runs",
+                  (json_int_t)options->repeat, "digest_checked", result->is_checked);
+    if (result->cut != NULL) {
+        json_object_set_new(root, "cut", json_integer((json_int_t)result->cut->number));
+        json_object_set_new(root, "id", json_string(result->cut->id));
+        json_object_set_new(root, "tensor_bytes",
+                            json_integer((json_int_t)last->tensor_bytes));
+    }
+    json_object_set_new(root, "edge_ms", json_real(MEDIAN_MS(edge_ns)));
+    json_object_set_new(root, "encode_ms", json_real(MEDIAN_MS(encode_ns)));
+    json_object_set_new(root, "exchange_ms", json_real(MEDIAN_MS(exchange_ns)));
+    json_object_set_new(root, "transfer_ms", known_ms(is_told, MEDIAN_MS(transfer_ns)));
+    json_object_set_new(root, "cloud_ms", known_ms(is_told, MEDIAN_MS(cloud_ns)));
+    json_object_set_new(root, "decode_ms", json_real(MEDIAN_MS(decode_ns)));
+    json_object_set_new(root, "total_ms", json_real(MEDIAN_MS(total_ns)));
+    json_object_set_new(root, "sent_bytes", json_integer((json_int_t)last->sent_bytes));
+    json_object_set_new(root, "received_bytes",
+                        json_integer((json_int_t)last->received_bytes));
+    json_object_set_new(
+        root, "outputs",
+        ws_cli_outputs_json(result->names, result->outputs, result->output_count));
+    json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(root);
+}
+
+static void print_text(const struct infer_options *options,
+                       const struct infer_result *result)
+{
+    const struct ws_relay_times *last = &result->times[options->repeat - 1];
+    if (result->cut != NULL)
+        printf("cut %zu (%s): %" PRIu64 " bytes cross, a body of %zu sent\n",
+               result->cut->number, result->cut->id, last->tensor_bytes,
+               last->sent_bytes);
+    printf("edge %.3f ms  encode %.3f ms  ", MEDIAN_MS(edge_ns), MEDIAN_MS(encode_ns));
+    if (last->is_told || last->sent_bytes == 0)
+        printf("transfer %.3f ms  cloud %.3f ms  ", MEDIAN_MS(transfer_ns),
+               MEDIAN_MS(cloud_ns));
+    else
+        printf("transfer and cloud %.3f ms  ", MEDIAN_MS(exchange_ns));
+    printf("decode %.3f ms  total %.3f ms%s\n", MEDIAN_MS(decode_ns), MEDIAN_MS(total_ns),
+           options->repeat > 1 ? "  (medians)" : "");
+    ws_cli_print_outputs(result->names, result->outputs, result->output_count);
+}
+
+static int infer(const struct infer_options *options, struct ws_error *err)
+{
+    struct ws_engine *engine = NULL;
+    struct ws_splitter *splitter = NULL;
+    struct infer_result result = {0};
+    int rc = 0;
+    if (options->cut == NULL) {
+        rc = run_whole(&result, options, err);
+    } else {
+        rc = ws_model_options_open(&engine, &splitter, &options->model, options->path,
+                                   err);
+        if (rc == 0)
+            rc = run_cut(&result, options, splitter, err);
+    }
+    if (rc == 0 && options->out_dir != NULL)
+        rc = ws_cli_save_outputs(options->out_dir, result.names, result.outputs,
+                                 result.output_count, err);
+    if (rc == 0 && !result.is_checked)
+        fprintf(stderr,
+                "wattshed infer: could not check that the server's model is the one "
+                "here: it tells no digest\n");
+    if (rc == 0 && options->json)
+        print_json(options, &result);
+    else if (rc == 0)
+        print_text(options, &result);
+    result_fini(&result);
+    ws_splitter_destroy(splitter);
+    ws_engine_destroy(engine);
+    return rc;
+}
+
+int ws_cmd_infer(int argc, char **argv)
+{
+    struct ws_error err = {0};
+    int status = WS_EXIT_OK;
+    struct infer_options *options = calloc(1, sizeof(*options));
+    if (options == NULL) {
+        (void)ws_error_nomem(&err);
+        return ws_cli_fail(&err);
+    }
+    ws_model_options_init(&options->model);
+    options->repeat = 1;
+    if (parse(options, &status, argc, argv) == 0 && infer(options, &err) != 0)
+        status = ws_cli_fail(&err);
+    ws_model_options_fini(&options->model);
+    free(options);
+    return status;
+}

@@ -1,0 +1,298 @@
+#include "split/remote.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "net/http_client.h"
+
+struct ws_remote {
+    struct ws_http_client *client;
+    struct ws_oip_model model;
+    char *path; /* of infer */
+    char *digest;
+    enum ws_encoding encoding;
+    int is_binary;
+    int is_checked;
+    struct ws_buf packed, unpacked;
+};
+
+/* The server's own words as an error of ours. */
+static int refused(const char *path, const struct ws_http_answer *answer,
+                   struct ws_error *err)
+{
+    char text[WS_ERROR_TEXT_MAX];
+    ws_oip_error_parse(text, sizeof(text), answer->body, answer->body_size);
+    return ws_error_set(err, WS_E_REMOTE, "%s: the server answered %d: %s", path,
+                        answer->status, text);
+}
+
+static int model_path(struct ws_buf *path, const char *name, const char *verb,
+                      struct ws_error *err)
+{
+    ws_buf_clear(path);
+    int rc = ws_buf_add_text(path, "/v2/models/", err);
+    if (rc == 0)
+        rc = ws_http_add_segment(path, name, err);
+    return rc == 0 ? ws_buf_add_text(path, verb, err) : rc;
+}
+
+static int ask(struct ws_http_answer *out, struct ws_remote *remote, const char *path,
+               struct ws_error *err)
+{
+    const struct ws_http_call call = {.method = "GET", .path = path};
+    return ws_http_client_call(out, remote->client, &call, err);
+}
+
+static int compare(struct ws_remote *remote, const struct ws_oip_model *model,
+                   const struct ws_remote_options *options, struct ws_error *err)
+{
+    if (options->digest == NULL || model->digest == NULL)
+        return 0;
+    if (strcmp(options->digest, model->digest) != 0)
+        return ws_error_set(err, WS_E_MISMATCH,
+                            "\"%s\" at %s is another model: its digest is %.64s there, "
+                            "%s here",
+                            model->name, options->url, model->digest, options->digest);
+    remote->is_checked = 1;
+    return 0;
+}
+
+/* The model a segment is of. A foreign server need not have it. */
+static int check_base(struct ws_remote *remote, const struct ws_remote_options *options,
+                      struct ws_buf *path, struct ws_error *err)
+{
+    struct ws_http_answer answer;
+    struct ws_oip_model model;
+    if (options->base == NULL)
+        return 0;
+    int rc = model_path(path, options->base, "", err);
+    if (rc == 0)
+        rc = ask(&answer, remote, path->data, err);
+    if (rc != 0 || answer.status != 200)
+        return rc;
+    rc = ws_oip_model_parse(&model, answer.body, answer.body_size, err);
+    if (rc != 0)
+        return rc;
+    rc = compare(remote, &model, options, err);
+    ws_oip_model_fini(&model);
+    return rc;
+}
+
+static int learn(struct ws_remote *remote, const struct ws_remote_options *options,
+                 struct ws_buf *path, struct ws_error *err)
+{
+    struct ws_http_answer answer;
+    int rc = ask(&answer, remote, "/v2", err);
+    if (rc == 0 && answer.status != 200)
+        rc = refused("/v2", &answer, err);
+    if (rc == 0)
+        rc = ws_oip_server_has(&remote->is_binary, answer.body, answer.body_size,
+                               "binary_tensor_data", err);
+    if (rc == 0)
+        rc = check_base(remote, options, path, err);
+    if (rc == 0)
+        rc = model_path(path, options->name, "", err);
+    if (rc == 0)
+        rc = ask(&answer, remote, path->data, err);
+    if (rc == 0 && answer.status != 200)
+        rc = refused(path->data, &answer, err);
+    if (rc == 0)
+        rc = ws_oip_model_parse(&remote->model, answer.body, answer.body_size, err);
+    if (rc == 0)
+        rc = compare(remote, &remote->model, options, err);
+    return rc;
+}
+
+int ws_remote_open(struct ws_remote **out, const struct ws_remote_options *options,
+                   struct ws_error *err)
+{
+    const struct ws_http_client_options http = {.timeout_ms = options->timeout_ms};
+    struct ws_buf path;
+    struct ws_remote *remote = calloc(1, sizeof(*remote));
+    if (remote == NULL)
+        return ws_error_nomem(err);
+    ws_buf_init(&path, 0);
+    ws_buf_init(&remote->packed, 0);
+    ws_buf_init(&remote->unpacked, WS_OIP_BODY_MAX);
+    remote->encoding = options->encoding;
+    int rc = ws_http_client_create(&remote->client, options->url, &http, err);
+    if (rc == 0)
+        rc = learn(remote, options, &path, err);
+    if (rc == 0)
+        rc = model_path(&path, options->name, "/infer", err);
+    if (rc == 0) {
+        remote->path = ws_buf_take(&path);
+        /* A node of ours checks it again with each request. */
+        if (remote->is_checked && (remote->digest = strdup(options->digest)) == NULL)
+            rc = ws_error_nomem(err);
+    }
+    ws_buf_fini(&path);
+    if (rc != 0)
+        ws_remote_close(remote);
+    else
+        *out = remote;
+    return rc;
+}
+
+void ws_remote_close(struct ws_remote *remote)
+{
+    if (remote == NULL)
+        return;
+    ws_http_client_destroy(remote->client);
+    ws_oip_model_fini(&remote->model);
+    ws_buf_fini(&remote->packed);
+    ws_buf_fini(&remote->unpacked);
+    free(remote->path);
+    free(remote->digest);
+    free(remote);
+}
+
+const struct ws_oip_model *ws_remote_model(const struct ws_remote *remote)
+{
+    return &remote->model;
+}
+
+int ws_remote_checked(const struct ws_remote *remote)
+{
+    return remote->is_checked;
+}
+
+int ws_remote_is_binary(const struct ws_remote *remote)
+{
+    return remote->is_binary;
+}
+
+/* Head and parts as one packed body. */
+static int pack(struct ws_oip_part *out, struct ws_remote *remote,
+                const struct ws_oip_message *message, struct ws_error *err)
+{
+    struct ws_buf whole;
+    ws_buf_init(&whole, WS_OIP_BODY_MAX);
+    int rc = ws_buf_reserve(&whole, (size_t)message->size_bytes, err);
+    for (size_t i = 0; rc == 0 && i < message->part_count; i++)
+        rc = ws_buf_add(&whole, message->parts[i].data, message->parts[i].size, err);
+    ws_buf_clear(&remote->packed);
+    if (rc == 0)
+        rc = ws_encoding_encode(&remote->packed, remote->encoding, whole.data, whole.size,
+                                err);
+    ws_buf_fini(&whole);
+    *out = (struct ws_oip_part){remote->packed.data, remote->packed.size};
+    return rc;
+}
+
+/* The reply's body without its encoding. */
+static int unpack(const uint8_t **out, size_t *out_size, struct ws_remote *remote,
+                  const struct ws_http_answer *answer, struct ws_error *err)
+{
+    enum ws_encoding encoding = WS_ENCODING_IDENTITY;
+    int rc = answer->encoding[0] == '\0'
+                 ? 0
+                 : ws_encoding_find(&encoding, answer->encoding, err);
+    *out = answer->body;
+    *out_size = answer->body_size;
+    if (rc != 0 || encoding == WS_ENCODING_IDENTITY)
+        return rc;
+    ws_buf_clear(&remote->unpacked);
+    rc = ws_encoding_decode(&remote->unpacked, encoding, answer->body, answer->body_size,
+                            WS_OIP_BODY_MAX - 1, err);
+    *out = (const uint8_t *)remote->unpacked.data;
+    *out_size = remote->unpacked.size;
+    return rc;
+}
+
+static int exchange(struct ws_http_answer *out, struct ws_remote *remote,
+                    const struct ws_oip_message *message, struct ws_remote_times *times,
+                    struct ws_error *err)
+{
+    char header_size[80], encoding[80], accept[80];
+    struct ws_oip_part packed;
+    struct ws_http_call call = {.method = "POST",
+                                .path = remote->path,
+                                .parts = message->parts,
+                                .part_count = message->part_count};
+    int64_t start = ws_clock_now_ns();
+    size_t h = 0;
+    int rc = 0;
+    call.headers[h++] = "Content-Type: application/json";
+    if (message->header_size != WS_OIP_NO_HEADER) {
+        call.headers[0] = "Content-Type: application/octet-stream";
+        (void)snprintf(header_size, sizeof(header_size),
+                       "Inference-Header-Content-Length: %" PRId64, message->header_size);
+        call.headers[h++] = header_size;
+    }
+    if (remote->encoding != WS_ENCODING_IDENTITY) {
+        const char *name = ws_encoding_name(remote->encoding);
+        rc = pack(&packed, remote, message, err);
+        call.parts = &packed;
+        call.part_count = 1;
+        (void)snprintf(encoding, sizeof(encoding), "Content-Encoding: %s", name);
+        (void)snprintf(accept, sizeof(accept), "Accept-Encoding: %s", name);
+        call.headers[h++] = encoding;
+        call.headers[h++] = accept;
+    }
+    int64_t packed_ns = ws_clock_now_ns();
+    if (rc == 0)
+        rc = ws_http_client_call(out, remote->client, &call, err);
+    times->encode_ns += packed_ns - start;
+    times->exchange_ns = ws_clock_now_ns() - packed_ns;
+    return rc;
+}
+
+static int read_reply(struct ws_oip_reply *out, struct ws_remote *remote,
+                      const struct ws_http_answer *answer, struct ws_error *err)
+{
+    const uint8_t *body = NULL;
+    size_t size = 0;
+    int64_t header_size = 0;
+    int rc = unpack(&body, &size, remote, answer, err);
+    if (rc == 0)
+        rc = ws_oip_header_size(
+            &header_size, answer->header_size[0] == '\0' ? NULL : answer->header_size,
+            size, err);
+    if (rc == 0)
+        rc = ws_oip_reply_parse(out, body, size, header_size, err);
+    if (rc != 0)
+        (void)ws_error_context(err, "%s", remote->path);
+    return rc;
+}
+
+int ws_remote_infer(struct ws_oip_reply *out, struct ws_remote *remote,
+                    struct ws_oip_tensor *inputs, size_t count,
+                    struct ws_remote_times *times, struct ws_error *err)
+{
+    struct ws_remote_times local = {0};
+    struct ws_oip_message message;
+    struct ws_http_answer answer;
+    int64_t start = ws_clock_now_ns();
+    for (size_t i = 0; i < count; i++)
+        inputs[i].is_binary = remote->is_binary != 0;
+    const struct ws_oip_request request = {
+        .inputs = inputs,
+        .input_count = count,
+        .binary_outputs = remote->is_binary,
+        .digest = remote->digest,
+        .wants_times = remote->model.digest != NULL, /* which a node of ours tells */
+    };
+    int rc = ws_oip_request_build(&message, &request, err);
+    if (rc != 0)
+        return rc;
+    local.encode_ns = ws_clock_now_ns() - start;
+    rc = exchange(&answer, remote, &message, &local, err);
+    ws_oip_message_fini(&message);
+    int64_t received = ws_clock_now_ns();
+    if (rc == 0 && answer.status != 200)
+        rc = refused(remote->path, &answer, err);
+    if (rc == 0)
+        rc = read_reply(out, remote, &answer, err);
+    if (rc != 0)
+        return rc;
+    local.decode_ns = ws_clock_now_ns() - received;
+    local.node = out->times;
+    local.sent_bytes = answer.sent_bytes;
+    local.received_bytes = answer.body_size;
+    *times = local;
+    return 0;
+}
