@@ -94,11 +94,12 @@ static int read_text(char *out, size_t size, int fd, const char *name,
         return ws_error_set_errno(err, code_of(errnum), errnum, "read %s", name);
     if (used == size)
         return ws_error_set(err, WS_E_LIMIT, "%s: more than %zu bytes", name, size - 1);
-    if (memchr(out, '\0', used) != NULL)
-        return ws_error_set(err, WS_E_FORMAT, "%s: a NUL byte in the text", name);
+    /* White space, and the NUL that ends a device tree's strings: strchr finds both. */
     while (used > 0 && strchr(" \t\r\n", out[used - 1]) != NULL)
         used--;
     out[used] = '\0';
+    if (strlen(out) != used)
+        return ws_error_set(err, WS_E_FORMAT, "%s: a NUL byte in the text", name);
     return 0;
 }
 

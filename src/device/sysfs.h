@@ -3,8 +3,9 @@
  * hardware, both under a root, so that a captured device is read exactly as a live one.
  * Paths are relative: "class/hwmon" for sysfs, "proc/stat" for the machine. What they
  * hold is short text from outside: it is read whole up to a limit, and its trailing white
- * space is dropped. A simulated machine may stand between a write and the file (tests,
- * and devices we do not have). Reading is safe from several threads; writing from one.
+ * space is dropped, and the NUL that ends a device tree's strings. A simulated machine
+ * may stand between a write and the file (tests, and devices we do not have). Reading is
+ * safe from several threads; writing from one.
  */
 #ifndef WS_DEVICE_SYSFS_H
 #define WS_DEVICE_SYSFS_H
