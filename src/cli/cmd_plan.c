@@ -194,10 +194,9 @@ static int print_json(const struct work *work, const struct args *args, size_t f
     json_t *root = json_pack(
         "{s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:f}", "testbed", work->testbed.name,
         "search", args->search_name, "seed", (json_int_t)args->seed, "truth",
-        ws_truth_name(work->truth), "evaluated", (json_int_t)work->trials.count,
-        "space", (json_int_t)work->space, "front_size", (json_int_t)front_size,
-        "plan_size", (json_int_t)work->plan.entry_count, "hypervolume_ratio",
-        work->volume_ratio);
+        ws_truth_name(work->truth), "evaluated", (json_int_t)work->trials.count, "space",
+        (json_int_t)work->space, "front_size", (json_int_t)front_size, "plan_size",
+        (json_int_t)work->plan.entry_count, "hypervolume_ratio", work->volume_ratio);
     int rc = root == NULL ? ws_error_nomem(err) : ws_json_write("-", root, err);
     json_decref(root);
     return rc;
