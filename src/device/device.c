@@ -131,6 +131,16 @@ const char *ws_device_value(const struct ws_device *device,
     return device->space.knobs[k].values[value].text;
 }
 
+/* Writes, and counts it; nothing once the process is ending. */
+static int put(struct ws_device *device, const char *path, const char *text,
+               struct ws_error *err)
+{
+    if (ws_lease_ended(device->lease))
+        return ws_error_set(err, WS_E_BUSY, "%s: this process is ending", path);
+    device->write_count++;
+    return ws_sysfs_write(device->fs, path, text, err);
+}
+
 int ws_device_write(struct ws_device *device, const char *path, const char *text,
                     struct ws_error *err)
 {
@@ -138,10 +148,7 @@ int ws_device_write(struct ws_device *device, const char *path, const char *text
     if (ws_sysfs_read(now, sizeof(now), device->fs, path, NULL) == 0 &&
         strcmp(now, text) == 0)
         return 0;
-    if (ws_lease_ended(device->lease))
-        return ws_error_set(err, WS_E_BUSY, "%s: this process is ending", path);
-    device->write_count++;
-    return ws_sysfs_write(device->fs, path, text, err);
+    return put(device, path, text, err);
 }
 
 int ws_device_write_i64(struct ws_device *device, const char *path, int64_t value,
@@ -155,14 +162,19 @@ int ws_device_write_i64(struct ws_device *device, const char *path, int64_t valu
 int ws_device_pin(struct ws_device *device, const char *min_path, const char *max_path,
                   int64_t value, struct ws_error *err)
 {
+    int64_t min = 0;
     int64_t max = 0;
+    char text[24];
     int rc = ws_sysfs_read_i64(&max, device->fs, max_path, 0, INT64_MAX, err);
-    if (rc != 0)
-        return rc;
-    int rises = value > max;
-    rc = ws_device_write_i64(device, rises ? max_path : min_path, value, err);
     if (rc == 0)
-        rc = ws_device_write_i64(device, rises ? min_path : max_path, value, err);
+        rc = ws_sysfs_read_i64(&min, device->fs, min_path, 0, INT64_MAX, err);
+    (void)snprintf(text, sizeof(text), "%" PRId64, value);
+    if (rc == 0 && value > max)
+        rc = put(device, max_path, text, err);
+    if (rc == 0 && value != min)
+        rc = put(device, min_path, text, err);
+    if (rc == 0 && value < max)
+        rc = put(device, max_path, text, err);
     return rc;
 }
 

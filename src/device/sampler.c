@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-enum { PERIOD_NS = 10000000, SAMPLES_MIN = 16, SAMPLES_MAX = 1 << 20 };
+enum { PERIOD_NS = 20000000, SAMPLES_MIN = 16, SAMPLES_MAX = 1 << 20 };
 static const int64_t memory_ns_default = 60000000000;
 
 struct channel {

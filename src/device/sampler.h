@@ -17,7 +17,7 @@
 struct ws_sampler;
 
 struct ws_sampler_options {
-    int64_t period_ns; /* between readings; 0: 10 ms */
+    int64_t period_ns; /* between readings; 0: 20 ms */
     int64_t memory_ns; /* how far back windows may reach; 0: 60 s */
 };
 

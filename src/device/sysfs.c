@@ -78,16 +78,13 @@ static int code_of(int errnum)
 static int read_text(char *out, size_t size, int fd, const char *name,
                      struct ws_error *err)
 {
-    size_t used = 0;
-    ssize_t got = 0;
-    while (used < size) {
-        got = read(fd, out + used, size - used);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        used += (size_t)got;
-    }
+    /* One read has all of it: an attribute is made whole when it is read from its start,
+     * and a plain file is short. */
+    ssize_t got;
+    do
+        got = read(fd, out, size);
+    while (got < 0 && errno == EINTR);
+    size_t used = got < 0 ? 0 : (size_t)got;
     int errnum = errno;
     close(fd);
     if (got < 0)
@@ -153,8 +150,7 @@ int ws_sysfs_write(struct ws_sysfs *fs, const char *path, const char *text,
             return ws_error_set_errno(err, code_of(-done), -done, "write \"%s\" to %s",
                                       text, name);
     }
-    /* Sysfs ignores the truncation; a tree of plain files needs it. */
-    int fd = openat(fs->sys_fd, path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NONBLOCK);
+    int fd = openat(fs->sys_fd, path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return ws_error_set_errno(err, code_of(errno), errno, "write \"%s\" to %s", text,
                                   name);
@@ -164,6 +160,11 @@ int ws_sysfs_write(struct ws_sysfs *fs, const char *path, const char *text,
         put = write(fd, text, size);
     while (put < 0 && errno == EINTR);
     int errnum = errno;
+    /* An attribute has no length; a plain file may have been longer. */
+    if (put >= 0 && !fs->is_live && ftruncate(fd, put) != 0) {
+        put = -1;
+        errnum = errno;
+    }
     close(fd);
     if (put < 0)
         return ws_error_set_errno(err, code_of(errnum), errnum, "write \"%s\" to %s",
