@@ -324,7 +324,18 @@ static json_t *row_json(const struct row *row, const struct samples *samples)
     return json;
 }
 
-/* Every natural cut with every codec; what crosses nowhere needs no codec. */
+/* Whether a codec has anything to do at a cut: all else passes as it is. */
+static int has_floats(const struct ws_graph *graph, const struct ws_cut *cut)
+{
+    for (size_t i = 0; i < cut->tensor_count; i++) {
+        enum ws_dtype dtype = graph->values[cut->tensors[i]].dtype;
+        if (dtype == WS_DTYPE_FP32 || dtype == WS_DTYPE_FP64)
+            return 1;
+    }
+    return 0;
+}
+
+/* Every natural cut with every codec that does something there. */
 static int compare_all(struct ws_splitter *splitter, struct samples *samples,
                        const struct compare_options *options, json_t *rows,
                        struct ws_error *err)
@@ -340,7 +351,7 @@ static int compare_all(struct ws_splitter *splitter, struct samples *samples,
         for (int codec = 0; codec < WS_CODEC_COUNT; codec++) {
             struct row row = {.cut = &cuts->cuts[c], .codec = (enum ws_codec)codec};
             if (!options->use_codec[codec] ||
-                (codec != WS_CODEC_NONE && row.cut->tensor_count == 0))
+                (codec != WS_CODEC_NONE && !has_floats(graph, row.cut)))
                 continue;
             int rc = run_row(&row, splitter, samples, options, err);
             if (rc != 0)
