@@ -12,8 +12,8 @@
 enum {
     CONNECT_TIMEOUT_MS = 10000,
     TIMEOUT_MS = 300000,
-    UPLOAD_BUFFER_BYTES = 2 << 20, /* the library's largest: fewer, larger writes */
-    DOWNLOAD_BUFFER_BYTES = 512 << 10,
+    UPLOAD_BUFFER_BYTES = 2048 << 10, /* the library's largest: fewer, larger writes */
+    DOWNLOAD_BUFFER_BYTES = 128 << 10,
     SMALL_BYTES = 64 << 10, /* up to here headers and body go out in one write */
 };
 

@@ -1,6 +1,7 @@
 #include "net/http_server.h"
 
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +15,19 @@ enum {
     POOL_BYTES = 256 << 10,      /* of one connection: headers and what recv fills */
     TRICKLE_BYTES_PER_S = 16384, /* slower than this, after the grace, is cut off */
     DRAIN_STEP_NS = 2000000,
+    SPARE_BODIES = 8,
+    SPARE_BYTES_MAX = 16 << 20, /* of one */
 };
 
 struct ws_http_server {
     struct MHD_Daemon *daemon;
     struct ws_http_server_options options;
     atomic_size_t in_flight;
+    /* Bodies that were used and may be again: fresh memory costs more than the copy into
+     * it. */
+    pthread_mutex_t lock;
+    struct ws_body spare[SPARE_BODIES];
+    size_t spare_count;
 };
 
 /* One request, from its headers to the end of its reply. */
@@ -38,6 +46,30 @@ const char *ws_http_request_header(const struct ws_http_request *request,
                                    const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+static void take_spare(struct ws_body *out, struct ws_http_server *server)
+{
+    (void)pthread_mutex_lock(&server->lock);
+    if (server->spare_count > 0)
+        *out = server->spare[--server->spare_count];
+    (void)pthread_mutex_unlock(&server->lock);
+    out->size = 0;
+}
+
+static void give_spare(struct ws_http_server *server, struct ws_body *body)
+{
+    int is_kept = 0;
+    if (body->capacity == 0)
+        return;
+    (void)pthread_mutex_lock(&server->lock);
+    if (server->spare_count < SPARE_BODIES && body->capacity <= SPARE_BYTES_MAX) {
+        server->spare[server->spare_count++] = *body;
+        is_kept = 1;
+    }
+    (void)pthread_mutex_unlock(&server->lock);
+    if (!is_kept)
+        ws_body_fini(body);
 }
 
 /* A body of its own, for replies that no handler made. */
@@ -83,6 +115,8 @@ static enum MHD_Result begin(void **state, struct ws_http_server *server,
     struct ws_error err = {0};
     int64_t size = 0;
     int rc = ws_parse_i64(&size, length, 0, INT64_MAX, "Content-Length", &err);
+    if (rc == 0 && size > 0)
+        take_spare(&exchange->body, server);
     if (rc == 0)
         rc = ws_body_expect(&exchange->body, (uint64_t)size, server->options.body_max,
                             &err);
@@ -191,7 +225,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **s
         return;
     if (exchange->reply.release != NULL)
         exchange->reply.release(exchange->reply.owner);
-    ws_body_fini(&exchange->body);
+    give_spare(server, &exchange->body);
     free(exchange->path);
     free(exchange);
     *state = NULL;
@@ -206,6 +240,7 @@ int ws_http_server_start(struct ws_http_server **out,
     if (server == NULL)
         return ws_error_nomem(err);
     server->options = *options;
+    (void)pthread_mutex_init(&server->lock, NULL);
     server->daemon = MHD_start_daemon(
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, 0,
         NULL, NULL, on_access, server, MHD_OPTION_LISTEN_SOCKET, options->fd,
@@ -215,6 +250,7 @@ int ws_http_server_start(struct ws_http_server **out,
         (size_t)POOL_BYTES / 2, MHD_OPTION_CONNECTION_TIMEOUT, options->idle_s,
         MHD_OPTION_END);
     if (server->daemon == NULL) {
+        (void)pthread_mutex_destroy(&server->lock);
         free(server);
         return ws_error_set(err, WS_E_IO, "cannot start the HTTP server");
     }
@@ -231,5 +267,8 @@ void ws_http_server_stop(struct ws_http_server *server, int64_t drain_ms)
     while (atomic_load(&server->in_flight) > 0 && ws_clock_now_ns() < end_ns)
         ws_clock_sleep_until(ws_clock_now_ns() + DRAIN_STEP_NS);
     MHD_stop_daemon(server->daemon);
+    while (server->spare_count > 0)
+        ws_body_fini(&server->spare[--server->spare_count]);
+    (void)pthread_mutex_destroy(&server->lock);
     free(server);
 }
