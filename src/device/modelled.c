@@ -16,7 +16,8 @@ static const double share_least = 0.05;
 struct unit {
     double mac_per_s[CLASSES_MAX]; /* at the reference clock */
     double exponent;
-    double fixed_ms; /* for a request that it has any work of */
+    double fixed_ms;    /* for a request that it has any work of */
+    double bytes_per_s; /* at which it hands over or takes in what crosses; 0: at once */
     double clock[POWER_POINTS_MAX];
     double power_w[POWER_POINTS_MAX];
     size_t power_count;
@@ -175,6 +176,8 @@ static int read_unit(struct unit *out, const struct modelled *m,
         rc = ws_json_double(&out->exponent, &member, 0, 4, err);
     if (rc == 0 && ws_json_find(&member, node, "fixed_ms"))
         rc = ws_json_double(&out->fixed_ms, &member, 0, 1e9, err);
+    if (rc == 0 && ws_json_find(&member, node, "bytes_per_s"))
+        rc = ws_json_double(&out->bytes_per_s, &member, 1, 1e18, err);
     return rc == 0 ? read_power(out, node, err) : rc;
 }
 
@@ -337,7 +340,7 @@ static double power_at(const struct unit *unit, double clock)
 /* Time and energy of one side for `mac` of each class; nothing for no work. */
 static void run_side(double *out_ms, double *out_j, const struct modelled *m,
                      const struct side *side, const struct ws_setting *setting,
-                     const double *mac, double load)
+                     const double *mac, double bytes, double load)
 {
     const struct unit *unit =
         &side->units[side->unit_knob == SIZE_MAX ? 0 : setting->value[side->unit_knob]];
@@ -354,6 +357,8 @@ static void run_side(double *out_ms, double *out_j, const struct modelled *m,
         ms += 1000 * mac[c] / (unit->mac_per_s[c] * speed);
     if (ms <= 0)
         return;
+    if (unit->bytes_per_s > 0)
+        ms += 1000 * bytes / (unit->bytes_per_s * speed);
     ms = (ms + unit->fixed_ms) / fmax(1 - load, share_least);
     *out_ms = ms;
     *out_j = power_at(unit, clock) * ms / 1000;
@@ -387,9 +392,9 @@ static void compute(struct ws_outcome *out, const struct modelled *m,
     double cloud[2];
     for (size_t c = 0; c < m->class_count; c++)
         tail[c] = m->total_mac[c] - head[c];
-    run_side(&edge[0], &edge[1], m, &m->edge, setting, head,
+    run_side(&edge[0], &edge[1], m, &m->edge, setting, head, m->bytes[cut],
              condition(m, now, WS_EDGE_LOAD));
-    run_side(&cloud[0], &cloud[1], m, &m->cloud, setting, tail,
+    run_side(&cloud[0], &cloud[1], m, &m->cloud, setting, tail, m->bytes[cut],
              condition(m, now, WS_CLOUD_LOAD));
     double bytes = m->bytes[cut];
     if (m->codec_knob != SIZE_MAX)
