@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,6 +36,8 @@ static const char usage[] =
     "Prints the address once it is ready. example:\n"
     "  wattshed node etc/demo/digits.onnx\n"
     "  curl http://127.0.0.1:8000/v2/models/digits\n";
+
+enum { HEAPS_MAX = 2 };
 
 struct node_options {
     struct ws_model_options model;
@@ -141,6 +144,8 @@ static int serve(struct node_options *options, struct ws_error *err)
     /* Before there are threads, so that none of them takes the signal. */
     (void)pthread_sigmask(SIG_BLOCK, &stop, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    /* Each connection has a thread; a heap for each of them would keep a fifth more. */
+    (void)mallopt(M_ARENA_MAX, HEAPS_MAX);
     ws_log_set_sink(log_line, NULL, WS_LOG_WARNING);
     options->model.engine.provider_options = options->model.provider_options;
     options->model.splitter.dims = options->model.dims;
