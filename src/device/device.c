@@ -252,6 +252,7 @@ int ws_device_open(struct ws_device **out, struct ws_sysfs *fs,
     int rc = 0;
     device->fs = fs;
     device->catch_signals = options->catch_signals;
+    device->own_processors = options->own_processors || ws_sysfs_is_live(fs);
     device->space.knobs = calloc(WS_KNOBS_MAX, sizeof(*device->space.knobs));
     if (device->space.knobs == NULL)
         rc = ws_error_nomem(err);
@@ -417,10 +418,17 @@ int ws_device_paths(struct ws_device *device, size_t knob,
 int ws_device_restore(struct ws_device *device, struct ws_error *err)
 {
     struct ws_lease *lease = device->lease;
+    int rc = 0;
     device->lease = NULL;
-    for (size_t k = 0; k < device->space.knob_count; k++)
-        device->actuators[k]->is_kept = 0;
-    return ws_lease_close(lease, err);
+    for (size_t k = 0; k < device->space.knob_count; k++) {
+        struct ws_actuator *actuator = device->actuators[k];
+        actuator->is_kept = 0;
+        if (actuator->ops->restore != NULL && rc == 0)
+            rc = actuator->ops->restore(actuator, device, err);
+    }
+    /* The lease in any case, and its failure above the others'. */
+    int closed = ws_lease_close(lease, err);
+    return closed != 0 ? closed : rc;
 }
 
 int ws_device_close(struct ws_device *device, struct ws_error *err)

@@ -21,6 +21,7 @@ struct ws_device;
 struct ws_device_options {
     const char *lease_path; /* NULL: ws_lease_default_path */
     int catch_signals;      /* as ws_lease_catch_signals */
+    int own_processors;     /* a tree's processors are this machine's: edge.cpus on it */
 };
 
 /*
@@ -31,7 +32,7 @@ struct ws_device_options {
  *   edge.gpu_khz, edge.mem_khz   of devfreq, or of Jetson's memory controller
  *   edge.accelerator   power of the USB port of a Coral accelerator: off, on
  *   edge.cpus          processors this process runs on: each cluster, and all; within
- *                      its cpuset (live machines only)
+ *                      its cpuset (not on a tree, but with own_processors)
  * `fs` must outlive the device. Nothing is written, and no lease is taken, before the
  * first setting is applied.
  */

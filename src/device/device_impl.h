@@ -41,6 +41,9 @@ struct ws_actuator_ops {
      * (optional: cannot) */
     int (*get)(char *out, size_t size, const struct ws_actuator *actuator,
                struct ws_device *device, struct ws_error *err);
+    /* Gives back what is in no lease. (optional: nothing) */
+    int (*restore)(struct ws_actuator *actuator, struct ws_device *device,
+                   struct ws_error *err);
     void (*destroy)(struct ws_actuator *actuator);
 };
 
@@ -57,6 +60,7 @@ struct ws_device {
     struct ws_lease *lease;                      /* NULL before the first setting */
     char *lease_path;
     int catch_signals;
+    int own_processors;
     size_t write_count;
 };
 

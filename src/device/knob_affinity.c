@@ -19,8 +19,6 @@ struct affinity {
 static void affinity_destroy(struct ws_actuator *actuator)
 {
     struct affinity *affinity = (struct affinity *)actuator;
-    if (affinity->is_changed)
-        (void)sched_setaffinity(0, sizeof(affinity->original), &affinity->original);
     free(affinity->sets);
     free(affinity);
 }
@@ -62,6 +60,16 @@ static int move_threads(struct ws_device *device, const cpu_set_t *set,
     return rc;
 }
 
+static int affinity_restore(struct ws_actuator *actuator, struct ws_device *device,
+                            struct ws_error *err)
+{
+    struct affinity *affinity = (struct affinity *)actuator;
+    if (!affinity->is_changed)
+        return 0;
+    affinity->is_changed = 0;
+    return move_threads(device, &affinity->original, err);
+}
+
 static int affinity_set(struct ws_actuator *actuator, struct ws_device *device,
                         size_t value, struct ws_error *err)
 {
@@ -93,6 +101,7 @@ static int affinity_get(char *out, size_t size, const struct ws_actuator *actuat
 static const struct ws_actuator_ops affinity_ops = {
     .set = affinity_set,
     .get = affinity_get,
+    .restore = affinity_restore,
     .destroy = affinity_destroy,
 };
 
@@ -146,7 +155,7 @@ static int find_sets(struct affinity *affinity, struct ws_device *device,
 int ws_knob_affinity_discover(struct ws_device *device, struct ws_error *err)
 {
     struct ws_cpu_set allowed;
-    if (!ws_sysfs_is_live(device->fs))
+    if (!device->own_processors)
         return 0; /* a tree of files runs no process */
     struct affinity *affinity = calloc(1, sizeof(*affinity));
     if (affinity == NULL)

@@ -1,6 +1,9 @@
 #include "device/device.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -401,6 +404,71 @@ static void test_command_knob(void **state)
     scene_close(&scene);
 }
 
+static void *wait_for_end(void *user)
+{
+    pthread_mutex_lock(user);
+    pthread_mutex_unlock(user);
+    return NULL;
+}
+
+/* On this machine's own processors: every thread moves, and comes back at the end. */
+static void test_affinity(void **state)
+{
+    struct board board;
+    struct ws_device *device = NULL;
+    struct ws_device_report report;
+    struct ws_device_options options = {.own_processors = 1};
+    struct ws_error err = {0};
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t thread;
+    cpu_set_t before, now, first;
+    char text[32];
+    char path[128];
+    size_t knob = 0;
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    if (CPU_COUNT(&before) < 2) {
+        print_message("one processor: skipped\n");
+        skip();
+    }
+    size_t cpu = 0;
+    while (!CPU_ISSET(cpu, &before))
+        cpu++;
+    CPU_ZERO(&first);
+    CPU_SET(cpu, &first);
+    board_open(&board, "rpi4");
+    /* A cluster of one processor, and one that the cpuset does not hold. */
+    (void)snprintf(text, sizeof(text), "%zu 1023", cpu);
+    board_put(&board, POLICY0 "/related_cpus", text);
+    (void)snprintf(path, sizeof(path), "%s/proc/self", board.dir);
+    assert_int_equal(symlink("/proc/self", path), 0);
+    options.lease_path = board.lease;
+    if (ws_device_open(&device, board.fs, &options, &err) != 0)
+        fail_msg("%s", err.text);
+    const struct ws_space *space = ws_device_space(device);
+    assert_int_equal(ws_space_find(&knob, space, "edge.cpus", NULL), 0);
+    assert_int_equal(space->knobs[knob].value_count, 2);
+    pthread_mutex_lock(&lock);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_end, &lock), 0);
+    struct ws_space one = {.knobs = &space->knobs[knob], .knob_count = 1};
+    struct ws_setting setting = {0};
+    assert_int_equal(ws_device_apply(device, &report, &one, &setting, &err), 0);
+    assert_int_equal(report.knobs[0].applied, WS_APPLIED_SET);
+    assert_int_equal(sched_getaffinity(0, sizeof(now), &now), 0);
+    assert_true(CPU_EQUAL(&now, &first));
+    assert_int_equal(pthread_getaffinity_np(thread, sizeof(now), &now), 0);
+    assert_true(CPU_EQUAL(&now, &first));
+    assert_int_equal(ws_device_close(device, NULL), 0);
+    assert_int_equal(sched_getaffinity(0, sizeof(now), &now), 0);
+    assert_true(CPU_EQUAL(&now, &before));
+    assert_int_equal(pthread_getaffinity_np(thread, sizeof(now), &now), 0);
+    assert_true(CPU_EQUAL(&now, &before));
+    pthread_mutex_unlock(&lock);
+    pthread_join(thread, NULL);
+    assert_int_equal(unlink(path), 0);
+    board_close(&board);
+}
+
 static void test_cpu_set_parse_rows(void **state)
 {
     static const struct {
@@ -445,6 +513,7 @@ int main(void)
         cmocka_unit_test(test_discover_malformed),
         cmocka_unit_test(test_custom_knob),
         cmocka_unit_test(test_command_knob),
+        cmocka_unit_test(test_affinity),
         cmocka_unit_test(test_cpu_set_parse_rows),
     };
     return cmocka_run_group_tests_name("knobs", tests, NULL, NULL);
