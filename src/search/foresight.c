@@ -34,6 +34,9 @@ static const double offset_shares[] = {0.02, 0.3, 1.5};
 /* No addend is expected to fall so many standard deviations below its middle. */
 static const double floor_spreads = 2.5;
 
+/* How much of the noise a steady quantity leaves out. */
+static const double steady_share = 0.9;
+
 /* Spreads of a logarithm beyond this say no more than "unknown". */
 static const double variance_max = 1.5;
 
@@ -356,6 +359,8 @@ void ws_foresight_predict(struct ws_expected *out, const struct ws_foresight *fo
             out->spread = sqrt(variance);
             return;
         }
+        if (foresight->steady)
+            variance -= steady_share * ws_surrogate_noise(addend->surrogate);
         variance = variance < variance_max ? variance : variance_max;
         double x = exp(mean);
         double low = exp(mean - floor_spreads * sqrt(variance));

@@ -37,6 +37,7 @@ struct ws_foresight {
     struct ws_addend addends[WS_FORESIGHT_PARTS_MAX];
     size_t addend_count;
     int logarithmic; /* else modelled as it is */
+    int steady;      /* expected without most of its noise */
 };
 
 /* A quantity as it is expected: a floor that it will hardly go below plus a log-normal

@@ -575,7 +575,7 @@ static int sweep(struct guided *g, struct ws_error *err)
     }
     /* All of them, where they are few. */
     size_t even = shared <= budget / 2 ? (size_t)shared : budget / 6;
-    size_t wanted = budget * 6 / 10;
+    size_t wanted = budget * 5 / 10;
     size_t first = g->probe->trials->count;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < wanted && ws_probe_left(g->probe) > 0; i++) {
@@ -594,6 +594,9 @@ static int run(struct guided *g, struct ws_error *err)
         rc = ws_foresight_init(&g->foresights[i], space, g->axes[i], g->probe->trials,
                                err);
         g->foresight_count += rc == 0;
+        /* A lucky time keeps a deadline once; a lucky cost is at least a cost that was
+         * paid. Without this, trials chase the noise of times. */
+        g->foresights[i].steady = i == 0;
     }
     if (rc == 0 && ws_probe_left(g->probe) > 0)
         rc = sweep(g, err);

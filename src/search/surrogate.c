@@ -301,6 +301,11 @@ int ws_surrogate_fit(struct ws_surrogate *surrogate, const struct ws_setting *se
     return 0;
 }
 
+double ws_surrogate_noise(const struct ws_surrogate *surrogate)
+{
+    return surrogate->scales.noise * surrogate->variance;
+}
+
 double ws_surrogate_likelihood(const struct ws_surrogate *surrogate)
 {
     return surrogate->likelihood;

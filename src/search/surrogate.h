@@ -27,6 +27,8 @@ void ws_surrogate_destroy(struct ws_surrogate *surrogate);
  * are chosen anew, else those of the last fit are kept. */
 int ws_surrogate_fit(struct ws_surrogate *surrogate, const struct ws_setting *settings,
                      const double *y, size_t count, int tune, struct ws_error *err);
+/* Variance of the noise alone, as of the last fit. */
+double ws_surrogate_noise(const struct ws_surrogate *surrogate);
 /* Logarithm of the last fit's marginal likelihood, scales' prior included, up to a
  * constant: to compare fits of differently transformed values. */
 double ws_surrogate_likelihood(const struct ws_surrogate *surrogate);
