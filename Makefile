@@ -24,7 +24,7 @@ setup:
 
 # In order: Meson configures only what set-up has put in place.
 $(BUILD)/build.ninja: | setup
-	@meson setup $(BUILD) --prefix $(PREFIX) -Donnxruntime=$(WS_ONNXRUNTIME)
+	@meson setup $(BUILD) --prefix $(abspath $(PREFIX)) -Donnxruntime=$(WS_ONNXRUNTIME)
 
 demo: all
 	@tools/demo $(BUILD)/wattshed
