@@ -14,8 +14,9 @@
 #include "search/served.h"
 
 enum {
-    LEVELS_MAX = 4,           /* of one further objective */
-    CANDIDATES_MAX = 20000,   /* looked at for one fit */
+    BATCH_SHARE = 40,       /* a fit decides one trial, and one more for so many trials */
+    LEVELS_MAX = 4,         /* of one further objective */
+    CANDIDATES_MAX = 20000, /* looked at for one fit */
     FAR_CANDIDATES_MAX = 4000 /* looked at for one of the first settings */
 };
 
@@ -392,7 +393,7 @@ static int take_candidates(struct guided *g)
     size_t trials = g->probe->trials->count;
     if (trials > WS_SURROGATE_TRIALS_MAX)
         trials = WS_SURROGATE_TRIALS_MAX;
-    size_t most = 200000000 / (trials * trials + 1000);
+    size_t most = 80000000 / (trials * trials + 1000);
     most = most < 1000 ? 1000 : most > CANDIDATES_MAX ? CANDIDATES_MAX : most;
     g->candidate_count = 0;
     if (g->all != NULL && g->all_count <= most) {
@@ -469,7 +470,7 @@ static int step(struct guided *g, size_t number, struct ws_error *err)
 {
     size_t trials = g->probe->trials->count;
     int rc = fit(g, trials < 64 || number % 8 == 0, err);
-    size_t batch = 1 + trials / 40;
+    size_t batch = 1 + trials / BATCH_SHARE;
     for (size_t i = 0; rc == 0 && i < batch && ws_probe_left(g->probe) > 0; i++)
         rc = try_best(g, err);
     return rc;
@@ -518,7 +519,8 @@ static const struct candidate *fast_version(const struct guided *g,
     double best_time = 0;
     for (size_t i = 0; i < g->candidate_count; i++) {
         const struct candidate *candidate = &g->candidates[i];
-        if (shared_distance(space, &candidate->setting, &like->setting) > 0)
+        if (shared_distance(space, &candidate->setting, &like->setting) > 0 ||
+            ws_probe_tried(NULL, g->probe, &candidate->setting))
             continue;
         struct ws_setting fast = g->fast;
         for (size_t k = 0; k < space->knob_count; k++) {
@@ -546,6 +548,8 @@ static int try_sweep(struct guided *g, size_t first, int by_gain, struct ws_erro
     double best_score = -1;
     for (size_t i = 0; i < g->candidate_count; i++) {
         const struct candidate *candidate = &g->candidates[i];
+        if (ws_probe_tried(NULL, g->probe, &candidate->setting))
+            continue;
         double score = nearest_shared(g, first, &candidate->setting);
         if (by_gain && score <= 0)
             continue;
@@ -577,9 +581,14 @@ static int sweep(struct guided *g, struct ws_error *err)
     size_t even = shared <= budget / 2 ? (size_t)shared : budget / 6;
     size_t wanted = budget * 5 / 10;
     size_t first = g->probe->trials->count;
+    size_t fitted = 0; /* trials at the last fit */
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < wanted && ws_probe_left(g->probe) > 0; i++) {
-        rc = fit(g, g->probe->trials->count < 64 || i % 8 == 0, err);
+        size_t trials = g->probe->trials->count;
+        if (trials >= fitted + 1 + trials / BATCH_SHARE) {
+            rc = fit(g, trials < 64 || i % 8 == 0, err);
+            fitted = trials;
+        }
         if (rc == 0)
             rc = try_sweep(g, first, i >= even, err);
     }
