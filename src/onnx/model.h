@@ -64,6 +64,10 @@ int ws_model_rename_doubles(struct ws_model *model, struct ws_error *err);
 size_t ws_model_weight_count(const struct ws_model *model);
 const struct ws_weight *ws_model_weight(const struct ws_model *model, size_t index);
 
+/* Tells the kernel that the mapped weights, read for a digest or a copy, need not stay in
+ * this process's memory; they come back when they are looked at. */
+void ws_model_release_weights(const struct ws_model *model);
+
 /* The bytes of any tensor of the skeleton, wherever they live. WS_E_TYPE for strings. */
 int ws_model_tensor_bytes(const uint8_t **out, size_t *out_size,
                           const struct ws_model *model, const Onnx__TensorProto *tensor,

@@ -340,3 +340,9 @@ void ws_payload_release(const struct ws_model *model, const uint8_t *data, size_
         return;
     }
 }
+
+void ws_model_release_weights(const struct ws_model *model)
+{
+    for (size_t i = 0; i < model->payload_count; i++)
+        ws_payload_release(model, model->payloads[i].data, model->payloads[i].size_bytes);
+}

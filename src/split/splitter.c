@@ -127,6 +127,7 @@ int ws_splitter_create(struct ws_splitter **out, struct ws_engine *engine,
     if (rc == 0) {
         splitter->is_quantised = computes_quantised(splitter->graph);
         rc = optimise(splitter, model_path, options->level, err);
+        ws_model_release_weights(splitter->model);
     }
     if (rc != 0) {
         ws_splitter_destroy(splitter);
