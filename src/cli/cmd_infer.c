@@ -120,8 +120,9 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
     case OPT_TIMEOUT:
         return ws_parse_i64(&options->timeout_ms, value, 1, 86400000, "--timeout", err);
     case OPT_INPUT:
-        if (options->input_count < WS_GRAPH_IO_MAX)
-            options->inputs[options->input_count++] = value;
+        if (options->input_count == WS_GRAPH_IO_MAX)
+            return ws_error_set(err, WS_E_LIMIT, "more than %d inputs", WS_GRAPH_IO_MAX);
+        options->inputs[options->input_count++] = value;
         return 0;
     case OPT_REPEAT:
         return ws_parse_size(&options->repeat, value, 1, 1000000, "--repeat", err);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/parse.h"
-#include "cli/calibrate.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/model_options.h"
@@ -185,7 +184,7 @@ static int run_model(const struct run_options *options, struct ws_error *err)
     if (rc == 0)
         rc = ws_inputs_load(&inputs, graph, options->inputs, options->input_count, err);
     if (rc == 0 && options->codec == WS_CODEC_INT8C) {
-        rc = ws_cli_calibrate(ranges, splitter, at.cut, &inputs, err);
+        rc = ws_pipe_learn_ranges(ranges, splitter, at.cut, inputs.data, err);
         at.ranges = ranges;
     }
     if (rc == 0)

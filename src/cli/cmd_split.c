@@ -1,12 +1,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "cli/calibrate.h"
 #include "cli/command.h"
+#include "cli/inputs.h"
 #include "cli/model_options.h"
 #include "cli/subject.h"
 #include "cli/syntax.h"
 #include "onnx/export.h"
+#include "split/pipe.h"
 
 static const char usage[] =
     "usage: wattshed split MODEL --cut K -o DIR [--codec C] [--external] [OPTION ...]\n"
@@ -131,7 +132,8 @@ static int find_ranges(struct ws_codec_range *ranges, const struct split_options
         rc = ws_inputs_load(&inputs, ws_splitter_graph(splitter), options->inputs,
                             options->input_count, err);
     if (rc == 0)
-        rc = ws_cli_calibrate(ranges, splitter, options->export.cut, &inputs, err);
+        rc =
+            ws_pipe_learn_ranges(ranges, splitter, options->export.cut, inputs.data, err);
     ws_inputs_fini(&inputs);
     ws_splitter_destroy(splitter);
     return rc;

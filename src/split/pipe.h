@@ -50,6 +50,10 @@ int ws_pipe_run_datums(struct ws_pipe *pipe, const struct ws_datum *inputs,
  * int8c). Tensors that are not floating point are left alone. */
 int ws_pipe_calibrate(struct ws_codec_range *ranges, const struct ws_pipe *pipe,
                       struct ws_error *err);
+/* The same from nothing but inputs: cuts the model there without a codec and runs it
+ * once. The cut must be natural. */
+int ws_pipe_learn_ranges(struct ws_codec_range *ranges, struct ws_splitter *splitter,
+                         size_t cut, const struct ws_datum *inputs, struct ws_error *err);
 
 /* Output number `index` of the graph after a run; the pipe's until its next run. */
 struct ws_engine_value *ws_pipe_output(const struct ws_pipe *pipe, size_t index);

@@ -119,23 +119,6 @@ static int compare_all(struct ws_difference *difference, const struct ws_datum *
     return 0;
 }
 
-/* A codec that takes its ranges from samples gets them from these inputs. */
-static int calibrate(struct ws_codec_range *ranges, struct ws_splitter *splitter,
-                     size_t cut, const struct ws_datum *inputs, struct ws_datum *outputs,
-                     struct ws_error *err)
-{
-    struct ws_pipe_options plain = {.cut = cut};
-    struct ws_pipe *pipe = NULL;
-    int rc = ws_pipe_create(&pipe, splitter, &plain, err);
-    if (rc == 0)
-        rc = ws_pipe_run_datums(pipe, inputs, outputs, NULL, err);
-    if (rc == 0)
-        rc = ws_pipe_calibrate(ranges, pipe, err);
-    fini_all(outputs, ws_splitter_graph(splitter)->output_count);
-    ws_pipe_destroy(pipe);
-    return rc;
-}
-
 static int run_cut(struct ws_datum *outputs, struct ws_splitter *splitter, size_t cut,
                    const struct ws_datum *inputs, enum ws_codec codec,
                    struct ws_error *err)
@@ -145,7 +128,7 @@ static int run_cut(struct ws_datum *outputs, struct ws_splitter *splitter, size_
     struct ws_pipe *pipe = NULL;
     int rc = 0;
     if (codec == WS_CODEC_INT8C) {
-        rc = calibrate(ranges, splitter, cut, inputs, outputs, err);
+        rc = ws_pipe_learn_ranges(ranges, splitter, cut, inputs, err);
         options.ranges = ranges;
     }
     if (rc == 0)

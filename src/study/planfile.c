@@ -240,31 +240,6 @@ static int read_conditions(struct ws_plan *out, const struct ws_json *root,
     return rc;
 }
 
-static int read_objectives(struct ws_plan *out, const struct ws_json *root,
-                           struct ws_error *err)
-{
-    struct ws_json list;
-    int rc = ws_json_member(&list, root, "objectives", err);
-    if (rc == 0)
-        rc = ws_json_array(&list, err);
-    if (rc != 0)
-        return rc;
-    size_t count = ws_json_count(&list);
-    if (count < 1 || count > WS_OBJECTIVES_MAX)
-        return ws_json_fail(&list, WS_E_LIMIT, err,
-                            "expected 1 to %d objectives, got %zu", WS_OBJECTIVES_MAX,
-                            count);
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        struct ws_json item = ws_json_at(&list, i);
-        const char *name = NULL;
-        rc = ws_json_string(&name, &item, err);
-        if (rc == 0 && ws_measure_find(&out->objectives[i], name, NULL) != 0)
-            rc = ws_json_fail(&item, WS_E_NOT_FOUND, err, "\"%s\" is no measure", name);
-    }
-    out->objective_count = count;
-    return rc;
-}
-
 static int read_stage(struct ws_stage *out, const struct ws_plan *plan,
                       const struct ws_json *node, struct ws_error *err)
 {
@@ -528,7 +503,8 @@ static int read_plan(struct ws_plan *out, const struct ws_json *root,
     if (rc == 0 && ws_json_find(&node, root, "edge_idle_w"))
         rc = ws_json_double(&out->edge_idle_w, &node, 0, 1e6, err);
     if (rc == 0)
-        rc = read_objectives(out, root, err);
+        rc =
+            ws_testbed_read_objectives(out->objectives, &out->objective_count, root, err);
     if (rc == 0)
         rc = read_stage_lists(out, root, err);
     return rc == 0 ? read_entries(out, root, err) : rc;

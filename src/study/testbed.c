@@ -52,8 +52,8 @@ static int copy_path(char **out, const struct ws_json *object, const char *key,
     return rc;
 }
 
-static int read_objectives(struct ws_testbed *out, const struct ws_json *root,
-                           struct ws_error *err)
+int ws_testbed_read_objectives(enum ws_measure *out, size_t *out_count,
+                               const struct ws_json *root, struct ws_error *err)
 {
     struct ws_json list;
     int rc = ws_json_member(&list, root, "objectives", err);
@@ -72,18 +72,18 @@ static int read_objectives(struct ws_testbed *out, const struct ws_json *root,
         rc = ws_json_string(&name, &item, err);
         if (rc != 0)
             return rc;
-        if (ws_measure_find(&out->objectives[i], name, NULL) != 0)
+        if (ws_measure_find(&out[i], name, NULL) != 0)
             return ws_json_fail(&item, WS_E_NOT_FOUND, err,
                                 "\"%s\" is no measure (latency_ms, energy_j, accuracy, "
                                 "..., as table columns are named)",
                                 name);
         for (size_t k = 0; k < i; k++) {
-            if (out->objectives[k] == out->objectives[i])
+            if (out[k] == out[i])
                 return ws_json_fail(&item, WS_E_FORMAT, err, "\"%s\" is there twice",
                                     name);
         }
     }
-    out->objective_count = count;
+    *out_count = count;
     return 0;
 }
 
@@ -235,7 +235,8 @@ static int read_testbed(struct ws_testbed *out, const struct ws_json *root,
             &out->space, &knobs,
             ws_json_find(&constraints, root, "constraints") ? &constraints : NULL, err);
     if (rc == 0)
-        rc = read_objectives(out, root, err);
+        rc =
+            ws_testbed_read_objectives(out->objectives, &out->objective_count, root, err);
     if (rc == 0)
         rc = read_baselines(out, root, err);
     if (rc == 0)

@@ -52,6 +52,11 @@ const struct ws_baseline *ws_testbed_baseline(const struct ws_testbed *testbed,
 double ws_testbed_switch_ms(const struct ws_testbed *testbed,
                             const struct ws_setting *from, const struct ws_setting *to);
 
+/* The member "objectives" of a testbed or a plan: 1 to WS_OBJECTIVES_MAX measures, none
+ * twice. `out` has room for WS_OBJECTIVES_MAX. */
+int ws_testbed_read_objectives(enum ws_measure *out, size_t *out_count,
+                               const struct ws_json *root, struct ws_error *err);
+
 /* The two halves of a testbed that a plan file holds as well. `knobs` is an object of
  * {part, kind, values}; `constraints` may be NULL. */
 int ws_space_from_json(struct ws_space *out, const struct ws_json *knobs,
