@@ -105,17 +105,23 @@ static size_t add_path(char *text, size_t size, size_t used, const struct ws_jso
     return used + length < size ? used + length : size - 1;
 }
 
+char *ws_json_path(char *out, size_t size, const struct ws_json *node)
+{
+    out[0] = '\0';
+    (void)add_path(out, size, 0, node);
+    return out;
+}
+
 int ws_json_fail(const struct ws_json *node, int code, struct ws_error *err,
                  const char *fmt, ...)
 {
     char text[WS_ERROR_TEXT_MAX];
-    char path[WS_ERROR_TEXT_MAX] = "";
+    char path[WS_ERROR_TEXT_MAX];
     va_list args;
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    size_t used = add_path(path, sizeof(path), 0, node);
-    if (used == 0)
+    if (ws_json_path(path, sizeof(path), node)[0] == '\0')
         return ws_error_set(err, code, "%s: %s", node->doc->name, text);
     return ws_error_set(err, code, "%s: %s: %s", node->doc->name, path, text);
 }

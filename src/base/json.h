@@ -43,6 +43,10 @@ __attribute__((format(printf, 4, 5))) int ws_json_fail(const struct ws_json *nod
                                                        int code, struct ws_error *err,
                                                        const char *fmt, ...);
 
+/* The node's place, as error lines name it: "knobs.cut.values[3]", "" for the root. Cut
+ * to fit; returns `out`. */
+char *ws_json_path(char *out, size_t size, const struct ws_json *node);
+
 /* A member that must be there (WS_E_FORMAT otherwise), and one that may: 1 and *out if it
  * is there and not null, 0 if not. Both demand an object (`find` gives 0 for others). */
 int ws_json_member(struct ws_json *out, const struct ws_json *object, const char *key,

@@ -51,5 +51,7 @@
 #define WS_CPUS_MAX         1024        /* processors of a machine */
 #define WS_LEASE_PATHS_MAX  4096        /* originals that one lease keeps */
 #define WS_METERS_MAX       64          /* meters of a machine */
+#define WS_BOARD_UNITS_MAX  16          /* computing units of a device model */
+#define WS_BOARD_POINTS_MAX 64          /* points of one table of a device model */
 
 #endif

@@ -4,43 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "base/rng.h"
-
-enum { CLASSES_MAX = 8, POWER_POINTS_MAX = 64 };
+#include "device/board.h"
 
 /* A load leaves at least this share of a machine. */
 static const double share_least = 0.05;
 
-/* One computing unit of a side. */
-struct unit {
-    double mac_per_s[CLASSES_MAX]; /* at the reference clock */
-    double exponent;
-    double fixed_ms;    /* for a request that it has any work of */
-    double bytes_per_s; /* at which it hands over or takes in what crosses; 0: at once */
-    double clock[POWER_POINTS_MAX];
-    double power_w[POWER_POINTS_MAX];
-    size_t power_count;
-};
-
+/* A machine, and how the testbed's knobs set it. */
 struct side {
-    size_t clock_knob; /* SIZE_MAX: the reference clock, always */
-    double reference_clock;
-    size_t unit_knob; /* SIZE_MAX: the only unit */
-    struct unit *units;
-    size_t unit_count;
-    double idle_w;
+    struct ws_board *board;
+    struct ws_binding *binding;
 };
 
 struct modelled {
     struct ws_evaluator base;
     const double *switch_ms;
-    char *class_names[CLASSES_MAX];
-    size_t class_count;
     size_t cut_knob;
-    double *edge_mac; /* [cuts][class_count]: work done before each cut */
-    double total_mac[CLASSES_MAX];
-    double *bytes;     /* [cuts] */
+    struct ws_work *before; /* [cuts]: what lies before each, its crossing bytes too */
+    struct ws_work *after;
     size_t codec_knob; /* SIZE_MAX: none */
     double *byte_factor;
     size_t accuracy_knob; /* SIZE_MAX: one accuracy, or none */
@@ -70,9 +53,9 @@ static int read_knob(size_t *out, const struct modelled *m, const struct ws_json
     return rc;
 }
 
-/* An array of exactly `count` numbers within bounds. */
-static int read_numbers(double *out, size_t stride, const struct ws_json *list,
-                        size_t count, double min, double max, struct ws_error *err)
+/* An array of exactly `count` numbers from 0 to max. */
+static int read_numbers(double *out, const struct ws_json *list, size_t count, double max,
+                        struct ws_error *err)
 {
     int rc = ws_json_array(list, err);
     if (rc == 0 && ws_json_count(list) != count)
@@ -80,164 +63,136 @@ static int read_numbers(double *out, size_t stride, const struct ws_json *list,
                           ws_json_count(list));
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct ws_json item = ws_json_at(list, i);
-        rc = ws_json_double(&out[i * stride], &item, min, max, err);
+        rc = ws_json_double(&out[i], &item, 0, max, err);
     }
     return rc;
 }
 
-/* The classes are the keys of total_mac. */
-static int read_classes(struct modelled *m, const struct ws_json *cut,
-                        struct ws_error *err)
+/* {"total": {CLASS: n}, "edge": {CLASS: [n before each cut]}}, of multiplications or of
+ * bytes. `offset` is where struct ws_work has them. */
+static int read_amounts(struct modelled *m, size_t cuts, const struct ws_json *node,
+                        size_t offset, struct ws_error *err)
 {
-    struct ws_json total;
+    static const char *const keys[] = {"total", "edge", NULL};
+    struct ws_json totals;
+    struct ws_json edges;
+    struct ws_json list;
     struct ws_json member = {0};
-    int rc = ws_json_member(&total, cut, "total_mac", err);
+    int rc = ws_json_only(node, keys, err);
     if (rc == 0)
-        rc = ws_json_object(&total, err);
-    if (rc == 0 && (ws_json_count(&total) < 1 || ws_json_count(&total) > CLASSES_MAX))
-        rc = ws_json_fail(&total, WS_E_LIMIT, err, "expected 1 to %d classes, got %zu",
-                          CLASSES_MAX, ws_json_count(&total));
-    while (rc == 0 && ws_json_next(&member, &total)) {
-        m->class_names[m->class_count] = strdup(member.key);
-        if (m->class_names[m->class_count] == NULL)
-            return ws_error_nomem(err);
-        rc = ws_json_double(&m->total_mac[m->class_count++], &member, 0, 1e18, err);
+        rc = ws_json_member(&totals, node, "total", err);
+    if (rc == 0)
+        rc = ws_json_object(&totals, err);
+    if (rc == 0)
+        rc = ws_json_member(&edges, node, "edge", err);
+    double *before = rc == 0 ? calloc(cuts, sizeof(*before)) : NULL;
+    if (rc == 0 && before == NULL)
+        rc = ws_error_nomem(err);
+    while (rc == 0 && ws_json_next(&member, &totals)) {
+        double total = 0;
+        size_t c = 0;
+        while (c < WS_WORK_CLASS_COUNT &&
+               strcmp(member.key, ws_work_class_name((enum ws_work_class)c)) != 0)
+            c++;
+        if (c == WS_WORK_CLASS_COUNT)
+            rc = ws_json_fail(&member, WS_E_NOT_FOUND, err, "there is no such class");
+        if (rc == 0)
+            rc = ws_json_double(&total, &member, 0, 1e18, err);
+        if (rc == 0)
+            rc = ws_json_member(&list, &edges, member.key, err);
+        if (rc == 0)
+            rc = read_numbers(before, &list, cuts, total, err);
+        for (size_t i = 0; rc == 0 && i < cuts; i++) {
+            ((double *)((char *)&m->before[i] + offset))[c] = before[i];
+            ((double *)((char *)&m->after[i] + offset))[c] = total - before[i];
+        }
     }
+    free(before);
+    return rc;
+}
+
+static int read_crossing(struct modelled *m, size_t cuts, const struct ws_json *cut,
+                         struct ws_error *err)
+{
+    struct ws_json list;
+    double *bytes = calloc(cuts, sizeof(*bytes));
+    if (bytes == NULL)
+        return ws_error_nomem(err);
+    int rc = ws_json_member(&list, cut, "crossing_bytes", err);
+    if (rc == 0)
+        rc = read_numbers(bytes, &list, cuts, 1e15, err);
+    for (size_t i = 0; rc == 0 && i < cuts; i++)
+        m->before[i].crossing_bytes = m->after[i].crossing_bytes = bytes[i];
+    free(bytes);
     return rc;
 }
 
 static int read_cut(struct modelled *m, const struct ws_json *root, struct ws_error *err)
 {
+    static const char *const keys[] = {"knob", "macs", "bytes", "crossing_bytes", NULL};
     struct ws_json cut;
-    struct ws_json macs;
-    struct ws_json list;
+    struct ws_json amounts;
     int rc = ws_json_member(&cut, root, "cut", err);
     if (rc == 0)
-        rc = ws_json_object(&cut, err);
+        rc = ws_json_only(&cut, keys, err);
     if (rc == 0)
         rc = read_knob(&m->cut_knob, m, &cut, "knob", err);
     if (rc == 0 && m->cut_knob == SIZE_MAX)
         rc = ws_json_fail(&cut, WS_E_FORMAT, err, "\"knob\" is missing");
-    if (rc == 0)
-        rc = read_classes(m, &cut, err);
-    if (rc == 0)
-        rc = ws_json_member(&macs, &cut, "edge_mac", err);
     if (rc != 0)
         return rc;
     size_t cuts = m->base.space->knobs[m->cut_knob].value_count;
-    m->edge_mac = calloc(cuts * m->class_count, sizeof(*m->edge_mac));
-    m->bytes = calloc(cuts, sizeof(*m->bytes));
-    if (m->edge_mac == NULL || m->bytes == NULL)
+    m->before = calloc(cuts, sizeof(*m->before));
+    m->after = calloc(cuts, sizeof(*m->after));
+    if (m->before == NULL || m->after == NULL)
         return ws_error_nomem(err);
-    for (size_t c = 0; rc == 0 && c < m->class_count; c++) {
-        rc = ws_json_member(&list, &macs, m->class_names[c], err);
-        if (rc == 0)
-            rc = read_numbers(m->edge_mac + c, m->class_count, &list, cuts, 0,
-                              m->total_mac[c], err);
-    }
+    rc = ws_json_member(&amounts, &cut, "macs", err);
     if (rc == 0)
-        rc = ws_json_member(&list, &cut, "bytes", err);
-    return rc == 0 ? read_numbers(m->bytes, 1, &list, cuts, 0, 1e15, err) : rc;
+        rc = read_amounts(m, cuts, &amounts, offsetof(struct ws_work, macs), err);
+    if (rc == 0 && ws_json_find(&amounts, &cut, "bytes"))
+        rc = read_amounts(m, cuts, &amounts, offsetof(struct ws_work, bytes), err);
+    return rc == 0 ? read_crossing(m, cuts, &cut, err) : rc;
 }
 
-/* [[clock, W], ...] with clocks ascending. */
-static int read_power(struct unit *out, const struct ws_json *node, struct ws_error *err)
+/* A board by its name, as a file beside the model's, or in place. */
+static int read_board(struct ws_board **out, const struct ws_json *node, const char *dir,
+                      struct ws_error *err)
 {
-    struct ws_json list;
-    int rc = ws_json_member(&list, node, "power_w", err);
-    if (rc == 0)
-        rc = ws_json_array(&list, err);
-    if (rc == 0 && (ws_json_count(&list) < 1 || ws_json_count(&list) > POWER_POINTS_MAX))
-        rc = ws_json_fail(&list, WS_E_LIMIT, err, "expected 1 to %d points, got %zu",
-                          POWER_POINTS_MAX, ws_json_count(&list));
-    for (size_t i = 0; rc == 0 && i < ws_json_count(&list); i++) {
-        struct ws_json point = ws_json_at(&list, i);
-        double pair[2];
-        rc = read_numbers(pair, 1, &point, 2, 0, 1e12, err);
-        if (rc == 0 && i > 0 && pair[0] <= out->clock[i - 1])
-            rc = ws_json_fail(&point, WS_E_FORMAT, err, "clocks must ascend");
-        out->clock[i] = pair[0];
-        out->power_w[i] = pair[1];
-        out->power_count = i + 1;
-    }
-    return rc;
-}
-
-static int read_unit(struct unit *out, const struct modelled *m,
-                     const struct ws_json *node, struct ws_error *err)
-{
-    struct ws_json rates;
-    struct ws_json member;
-    int rc = ws_json_member(&rates, node, "mac_per_s", err);
-    for (size_t c = 0; rc == 0 && c < m->class_count; c++)
-        rc = ws_json_get_double(&out->mac_per_s[c], &rates, m->class_names[c], 1, 1e18,
-                                err);
-    if (rc == 0 && ws_json_find(&member, node, "exponent"))
-        rc = ws_json_double(&out->exponent, &member, 0, 4, err);
-    if (rc == 0 && ws_json_find(&member, node, "fixed_ms"))
-        rc = ws_json_double(&out->fixed_ms, &member, 0, 1e9, err);
-    if (rc == 0 && ws_json_find(&member, node, "bytes_per_s"))
-        rc = ws_json_double(&out->bytes_per_s, &member, 1, 1e18, err);
-    return rc == 0 ? read_power(out, node, err) : rc;
-}
-
-/* `units` has one member for each value of the unit knob, or just one without it. */
-static int read_units(struct side *out, const struct modelled *m,
-                      const struct ws_json *node, struct ws_error *err)
-{
-    struct ws_json units;
-    struct ws_json member = {0};
-    int rc = ws_json_member(&units, node, "units", err);
-    if (rc == 0)
-        rc = ws_json_object(&units, err);
+    const char *name = NULL;
+    if (json_is_object(node->value))
+        return ws_board_read(out, node, err);
+    int rc = ws_json_string(&name, node, err);
     if (rc != 0)
         return rc;
-    const struct ws_knob *knob =
-        out->unit_knob == SIZE_MAX ? NULL : &m->base.space->knobs[out->unit_knob];
-    out->unit_count = knob == NULL ? 1 : knob->value_count;
-    out->units = calloc(out->unit_count, sizeof(*out->units));
-    if (out->units == NULL)
-        return ws_error_nomem(err);
-    if (knob == NULL && (ws_json_count(&units) != 1 || !ws_json_next(&member, &units)))
-        return ws_json_fail(&units, WS_E_FORMAT, err,
-                            "expected one unit, since no knob chooses");
-    if (knob == NULL)
-        return read_unit(&out->units[0], m, &member, err);
-    for (size_t v = 0; rc == 0 && v < knob->value_count; v++) {
-        rc = ws_json_member(&member, &units, knob->values[v].text, err);
+    if (strchr(name, '/') == NULL || name[0] == '/') {
+        rc = ws_board_load(out, name, err);
+    } else {
+        struct ws_buf path;
+        ws_buf_init(&path, 0);
+        rc = ws_buf_printf(&path, err, "%s%s", dir, name);
         if (rc == 0)
-            rc = read_unit(&out->units[v], m, &member, err);
+            rc = ws_board_load(out, path.data, err);
+        ws_buf_fini(&path);
     }
     return rc;
 }
 
 static int read_side(struct side *out, const struct modelled *m,
-                     const struct ws_json *root, const char *key, struct ws_error *err)
+                     const struct ws_work *work, const struct ws_json *root,
+                     const char *key, const char *dir, struct ws_error *err)
 {
     struct ws_json node;
-    struct ws_json member;
+    size_t cuts = m->base.space->knobs[m->cut_knob].value_count;
     int rc = ws_json_member(&node, root, key, err);
     if (rc == 0)
-        rc = ws_json_object(&node, err);
-    if (rc == 0)
-        rc = read_knob(&out->clock_knob, m, &node, "clock", err);
-    if (rc == 0)
-        rc = read_knob(&out->unit_knob, m, &node, "unit", err);
-    out->reference_clock = 1;
-    if (rc == 0 && out->clock_knob != SIZE_MAX) {
-        const struct ws_knob *knob = &m->base.space->knobs[out->clock_knob];
-        rc = ws_json_get_double(&out->reference_clock, &node, "reference_clock", 1e-9,
-                                1e15, err);
-        for (size_t v = 0; rc == 0 && v < knob->value_count; v++) {
-            if (knob->values[v].number_count != 1 || knob->values[v].numbers[0] <= 0)
-                rc = ws_json_fail(&node, WS_E_TYPE, err,
-                                  "value %s of knob \"%s\" is no clock",
-                                  knob->values[v].text, knob->name);
-        }
-    }
-    if (rc == 0 && ws_json_find(&member, &node, "idle_w"))
-        rc = ws_json_double(&out->idle_w, &member, 0, 1e6, err);
-    return rc == 0 ? read_units(out, m, &node, err) : rc;
+        rc = read_board(&out->board, &node, dir, err);
+    if (rc != 0)
+        return rc;
+    struct ws_error reason = {0};
+    rc = ws_binding_create(&out->binding, out->board, m->base.space, key, &reason);
+    for (size_t i = 0; rc == 0 && i < cuts; i++)
+        rc = ws_board_check_work(out->board, &work[i], &reason);
+    return rc == 0 ? 0 : ws_json_fail(&node, rc, err, "%s", reason.text);
 }
 
 static int read_link(struct modelled *m, const struct ws_json *root, struct ws_error *err)
@@ -278,10 +233,10 @@ static int read_by_knob(size_t *out_knob, double **out, const struct modelled *m
     *out = calloc(count, sizeof(**out));
     if (*out == NULL)
         return ws_error_nomem(err);
-    return read_numbers(*out, 1, &list, count, 0, max, err);
+    return read_numbers(*out, &list, count, max, err);
 }
 
-static int read_model(struct modelled *m, const struct ws_json *root,
+static int read_model(struct modelled *m, const struct ws_json *root, const char *dir,
                       struct ws_error *err)
 {
     static const char *const keys[] = {"format", "version",  "source", "cut",
@@ -298,7 +253,7 @@ static int read_model(struct modelled *m, const struct ws_json *root,
                           "expected \"format\": \"wattshed-device-model\", got \"%s\"",
                           format);
     if (rc == 0)
-        rc = ws_json_get_i64(&version, root, "version", 1, 1, err);
+        rc = ws_json_get_i64(&version, root, "version", 2, 2, err);
     if (rc == 0)
         rc = read_cut(m, root, err);
     if (rc == 0)
@@ -308,9 +263,9 @@ static int read_model(struct modelled *m, const struct ws_json *root,
         rc = read_by_knob(&m->accuracy_knob, &m->accuracy, m, root, "accuracy", "values",
                           1, err);
     if (rc == 0)
-        rc = read_side(&m->edge, m, root, "edge", err);
+        rc = read_side(&m->edge, m, m->before, root, "edge", dir, err);
     if (rc == 0)
-        rc = read_side(&m->cloud, m, root, "cloud", err);
+        rc = read_side(&m->cloud, m, m->after, root, "cloud", dir, err);
     if (rc == 0)
         rc = read_link(m, root, err);
     if (rc == 0 && ws_json_find(&noise, root, "noise")) {
@@ -324,44 +279,18 @@ static int read_model(struct modelled *m, const struct ws_json *root,
 /* --- Evaluating ----------------------------------------------------------------------
  */
 
-static double power_at(const struct unit *unit, double clock)
+/* Time and energy of one side; nothing for no work. */
+static void run_side(double *out_ms, double *out_j, const struct side *side,
+                     const struct ws_setting *setting, const struct ws_work *work,
+                     double load)
 {
-    size_t i = 0;
-    while (i < unit->power_count && unit->clock[i] < clock)
-        i++;
-    if (i == 0)
-        return unit->power_w[0];
-    if (i == unit->power_count)
-        return unit->power_w[i - 1];
-    double share = (clock - unit->clock[i - 1]) / (unit->clock[i] - unit->clock[i - 1]);
-    return unit->power_w[i - 1] + share * (unit->power_w[i] - unit->power_w[i - 1]);
-}
-
-/* Time and energy of one side for `mac` of each class; nothing for no work. */
-static void run_side(double *out_ms, double *out_j, const struct modelled *m,
-                     const struct side *side, const struct ws_setting *setting,
-                     const double *mac, double bytes, double load)
-{
-    const struct unit *unit =
-        &side->units[side->unit_knob == SIZE_MAX ? 0 : setting->value[side->unit_knob]];
-    double clock = side->reference_clock;
-    double ms = 0;
-    *out_ms = 0;
-    *out_j = 0;
-    if (side->clock_knob != SIZE_MAX)
-        clock = m->base.space->knobs[side->clock_knob]
-                    .values[setting->value[side->clock_knob]]
-                    .numbers[0];
-    double speed = pow(clock / side->reference_clock, unit->exponent);
-    for (size_t c = 0; c < m->class_count; c++)
-        ms += 1000 * mac[c] / (unit->mac_per_s[c] * speed);
-    if (ms <= 0)
-        return;
-    if (unit->bytes_per_s > 0)
-        ms += 1000 * bytes / (unit->bytes_per_s * speed);
-    ms = (ms + unit->fixed_ms) / fmax(1 - load, share_least);
-    *out_ms = ms;
-    *out_j = power_at(unit, clock) * ms / 1000;
+    struct ws_setting own;
+    double share = fmax(1 - load, share_least);
+    ws_binding_setting(&own, side->binding, setting);
+    /* It knows the work's rates: read_side has asked. */
+    (void)ws_board_predict(out_ms, out_j, side->board, &own, work, NULL);
+    *out_ms /= share;
+    *out_j /= share;
 }
 
 static double condition(const struct modelled *m, const struct ws_conditions *now,
@@ -386,17 +315,13 @@ static void compute(struct ws_outcome *out, const struct modelled *m,
                     struct ws_rng *rng)
 {
     size_t cut = setting->value[m->cut_knob];
-    const double *head = m->edge_mac + cut * m->class_count;
-    double tail[CLASSES_MAX];
-    double edge[2];
-    double cloud[2];
-    for (size_t c = 0; c < m->class_count; c++)
-        tail[c] = m->total_mac[c] - head[c];
-    run_side(&edge[0], &edge[1], m, &m->edge, setting, head, m->bytes[cut],
+    double edge[2] = {0};
+    double cloud[2] = {0};
+    double bytes = m->before[cut].crossing_bytes;
+    run_side(&edge[0], &edge[1], &m->edge, setting, &m->before[cut],
              condition(m, now, WS_EDGE_LOAD));
-    run_side(&cloud[0], &cloud[1], m, &m->cloud, setting, tail, m->bytes[cut],
+    run_side(&cloud[0], &cloud[1], &m->cloud, setting, &m->after[cut],
              condition(m, now, WS_CLOUD_LOAD));
-    double bytes = m->bytes[cut];
     if (m->codec_knob != SIZE_MAX)
         bytes *= m->byte_factor[setting->value[m->codec_knob]];
     double transfer = 0;
@@ -412,7 +337,7 @@ static void compute(struct ws_outcome *out, const struct modelled *m,
     }
     double waiting = transfer + cloud[0];
     if (isfinite(waiting))
-        edge[1] += m->edge.idle_w * waiting / 1000;
+        edge[1] += ws_board_idle_w(m->edge.board) * waiting / 1000;
     *out = (struct ws_outcome){.truth = WS_MODELLED};
     ws_outcome_set(out, WS_EDGE_MS, edge[0]);
     ws_outcome_set(out, WS_TRANSFER_MS, transfer);
@@ -468,14 +393,14 @@ static double modelled_switch_ms(struct ws_evaluator *evaluator,
 static void modelled_destroy(struct ws_evaluator *evaluator)
 {
     struct modelled *m = (struct modelled *)evaluator;
-    for (size_t c = 0; c < m->class_count; c++)
-        free(m->class_names[c]);
-    free(m->edge_mac);
-    free(m->bytes);
+    free(m->before);
+    free(m->after);
     free(m->byte_factor);
     free(m->accuracy);
-    free(m->edge.units);
-    free(m->cloud.units);
+    ws_binding_destroy(m->edge.binding);
+    ws_binding_destroy(m->cloud.binding);
+    ws_board_destroy(m->edge.board);
+    ws_board_destroy(m->cloud.board);
     free(m);
 }
 
@@ -487,7 +412,7 @@ static const struct ws_evaluator_ops modelled_ops = {
 };
 
 static int from_doc(struct ws_evaluator **out, const struct ws_space *space,
-                    const double *switch_ms, struct ws_json_doc *doc,
+                    const double *switch_ms, struct ws_json_doc *doc, const char *dir,
                     struct ws_error *err)
 {
     struct ws_json root = ws_json_root(doc);
@@ -496,7 +421,7 @@ static int from_doc(struct ws_evaluator **out, const struct ws_space *space,
     if (rc == 0) {
         m->base = (struct ws_evaluator){.ops = &modelled_ops, .space = space};
         m->switch_ms = switch_ms;
-        rc = read_model(m, &root, err);
+        rc = read_model(m, &root, dir, err);
     }
     ws_json_doc_fini(doc);
     if (rc == 0)
@@ -510,8 +435,13 @@ int ws_modelled_create(struct ws_evaluator **out, const struct ws_space *space,
                        const double *switch_ms, const char *path, struct ws_error *err)
 {
     struct ws_json_doc doc;
-    int rc = ws_json_load(&doc, path, err);
-    return rc != 0 ? rc : from_doc(out, space, switch_ms, &doc, err);
+    const char *slash = strrchr(path, '/');
+    char *dir = strndup(path, slash == NULL ? 0 : (size_t)(slash - path) + 1);
+    int rc = dir == NULL ? ws_error_nomem(err) : ws_json_load(&doc, path, err);
+    if (rc == 0)
+        rc = from_doc(out, space, switch_ms, &doc, dir, err);
+    free(dir);
+    return rc;
 }
 
 int ws_modelled_parse(struct ws_evaluator **out, const struct ws_space *space,
@@ -520,7 +450,7 @@ int ws_modelled_parse(struct ws_evaluator **out, const struct ws_space *space,
 {
     struct ws_json_doc doc;
     int rc = ws_json_parse(&doc, bytes, size, name, err);
-    return rc != 0 ? rc : from_doc(out, space, switch_ms, &doc, err);
+    return rc != 0 ? rc : from_doc(out, space, switch_ms, &doc, "", err);
 }
 
 const struct ws_conditions *ws_modelled_link(const struct ws_evaluator *evaluator)
@@ -530,5 +460,5 @@ const struct ws_conditions *ws_modelled_link(const struct ws_evaluator *evaluato
 
 double ws_modelled_edge_idle_w(const struct ws_evaluator *evaluator)
 {
-    return ((const struct modelled *)evaluator)->edge.idle_w;
+    return ws_board_idle_w(((const struct modelled *)evaluator)->edge.board);
 }

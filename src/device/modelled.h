@@ -1,12 +1,9 @@
 /*
- * A device and link model as an evaluator: what a network's cuts would take on an edge
- * device and a server, computed from a few constants (JSON), so that searches, policies
- * and demos run where there is no hardware. Work is multiply-accumulates by operator
- * class; a unit (CPU, accelerator) does so many of each class a second at a reference
- * clock, times (clock / reference)^exponent, and draws the power that a table of clocks
- * gives, straight lines between; the edge draws idle power while it waits. Times and
- * energies vary log-normally with the seed. Every outcome is marked modelled. The format
- * is docs/device-model.md. Made to grow: a new effect is a new optional member.
+ * Two boards (device/board.h) and a link between them as an evaluator: what a network's
+ * cuts would take on an edge device and a server, computed from a few constants (JSON),
+ * so that searches, policies and demos run where there is no hardware. The edge draws
+ * idle power while it waits. Times and energies vary log-normally with the seed. Every
+ * outcome is marked modelled. The format is docs/device-model.md.
  */
 #ifndef WS_DEVICE_MODELLED_H
 #define WS_DEVICE_MODELLED_H

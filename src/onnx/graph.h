@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/names.h"
 #include "core/tensor.h"
+#include "core/work.h"
 #include "onnx/model.h"
 
 /* "No node", "no value", "no weight": an optional input left out, a value without a
@@ -102,6 +103,12 @@ void ws_graph_destroy(struct ws_graph *graph);
 int ws_graph_infer_shapes(struct ws_graph *graph, ws_shape_source source, void *user,
                           const struct ws_dim *dims, size_t dim_count,
                           struct ws_error *err);
+
+/* Work of the nodes from `first` to before `end`, for a device model: a cut's head is 0
+ * to ws_cut.position, its tail the rest. What crosses is not in it. Whether it was all
+ * counted is ws_node.macs_known. */
+void ws_graph_work(struct ws_work *out, const struct ws_graph *graph, size_t first,
+                   size_t end);
 
 /* "" where the file does not say. */
 const char *ws_node_op(const struct ws_node *node);

@@ -164,34 +164,44 @@ static uint64_t einsum_macs(const struct ws_graph *graph, const struct ws_node *
     return macs;
 }
 
-static const struct {
+static const struct family {
     const char *op_type;
     macs_fn macs;
     size_t at;
+    enum ws_work_class class;
 } families[] = {
-    {"Conv", conv_macs, 1},
-    {"FusedConv", conv_macs, 1},
-    {"NhwcFusedConv", conv_macs, 1},
-    {"ConvInteger", conv_macs, 1},
-    {"QLinearConv", conv_macs, 3},
-    {"ConvTranspose", conv_transpose_macs, 1},
-    {"MatMul", matmul_macs, 1},
-    {"FusedMatMul", matmul_macs, 1},
-    {"MatMulInteger", matmul_macs, 1},
-    {"MatMulIntegerToFloat", matmul_macs, 1},
-    {"DynamicQuantizeMatMul", matmul_macs, 1},
-    {"MatMulNBits", matmul_macs, 1},
-    {"QLinearMatMul", matmul_macs, 1},
-    {"Gemm", matmul_macs, 1},
-    {"FusedGemm", matmul_macs, 1},
-    {"QGemm", matmul_macs, 1},
-    {"LSTM", recurrent_macs, 1},
-    {"GRU", recurrent_macs, 1},
-    {"RNN", recurrent_macs, 1},
-    {"Attention", attention_macs, 1},
-    {"MultiHeadAttention", attention_macs, 1},
-    {"Einsum", einsum_macs, 0},
+    {"Conv", conv_macs, 1, WS_WORK_CONV},
+    {"FusedConv", conv_macs, 1, WS_WORK_CONV},
+    {"NhwcFusedConv", conv_macs, 1, WS_WORK_CONV},
+    {"ConvInteger", conv_macs, 1, WS_WORK_CONV},
+    {"QLinearConv", conv_macs, 3, WS_WORK_CONV},
+    {"ConvTranspose", conv_transpose_macs, 1, WS_WORK_CONV},
+    {"MatMul", matmul_macs, 1, WS_WORK_MATMUL},
+    {"FusedMatMul", matmul_macs, 1, WS_WORK_MATMUL},
+    {"MatMulInteger", matmul_macs, 1, WS_WORK_MATMUL},
+    {"MatMulIntegerToFloat", matmul_macs, 1, WS_WORK_MATMUL},
+    {"DynamicQuantizeMatMul", matmul_macs, 1, WS_WORK_MATMUL},
+    {"MatMulNBits", matmul_macs, 1, WS_WORK_MATMUL},
+    {"QLinearMatMul", matmul_macs, 1, WS_WORK_MATMUL},
+    {"Gemm", matmul_macs, 1, WS_WORK_MATMUL},
+    {"FusedGemm", matmul_macs, 1, WS_WORK_MATMUL},
+    {"QGemm", matmul_macs, 1, WS_WORK_MATMUL},
+    {"LSTM", recurrent_macs, 1, WS_WORK_MATMUL},
+    {"GRU", recurrent_macs, 1, WS_WORK_MATMUL},
+    {"RNN", recurrent_macs, 1, WS_WORK_MATMUL},
+    {"Attention", attention_macs, 1, WS_WORK_MATMUL},
+    {"MultiHeadAttention", attention_macs, 1, WS_WORK_MATMUL},
+    {"Einsum", einsum_macs, 0, WS_WORK_MATMUL},
 };
+
+static const struct family *family_of(const char *op)
+{
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        if (strcmp(op, families[i].op_type) == 0)
+            return &families[i];
+    }
+    return NULL;
+}
 
 /* Whether the rank of every operand is known; dimensions may still vary. */
 static int has_known_ranks(const struct ws_graph *graph, const struct ws_node *node)
@@ -218,23 +228,17 @@ static void count_macs(const struct ws_graph *graph, struct ws_node *node)
 {
     const char *op = ws_proto_text(node->proto->op_type);
     const char *domain = ws_proto_text(node->proto->domain);
-    macs_fn macs = NULL;
-    size_t at = 0;
     node->macs = 0;
     node->macs_known = !has_body(node->proto);
     if (node->is_constant) /* folded before any request arrives */
         return;
-    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-        if (strcmp(op, families[i].op_type) == 0) {
-            macs = families[i].macs;
-            at = families[i].at;
-        }
-    }
+    const struct family *family = family_of(op);
+    if (family == NULL)
+        return;
+    macs_fn macs = family->macs;
     if (strcmp(op, "Attention") == 0 && strcmp(domain, "com.microsoft") == 0)
         macs = packed_attention_macs;
-    if (macs == NULL)
-        return;
-    node->macs = macs(graph, node, at);
+    node->macs = macs(graph, node, family->at);
     node->macs_known = has_known_ranks(graph, node) != 0;
 }
 
@@ -288,5 +292,33 @@ void ws_graph_count_work(struct ws_graph *graph)
         struct ws_node *node = &graph->nodes[i];
         count_macs(graph, node);
         count_bytes(graph, node);
+    }
+}
+
+/* ---- sums by class ---- */
+
+/* One input channel a group: what it multiplies it has to fetch. */
+static int is_depthwise(const struct ws_graph *graph, const struct ws_node *node,
+                        const struct family *family)
+{
+    const struct ws_value *w = input_of(graph, node, family->at);
+    return family->class == WS_WORK_CONV && w != NULL && w->rank > 2 &&
+           dim_of(w, 1) == 1 && ws_node_int(node->proto, "group", 1) > 1;
+}
+
+void ws_graph_work(struct ws_work *out, const struct ws_graph *graph, size_t first,
+                   size_t end)
+{
+    *out = (struct ws_work){0};
+    for (size_t i = first; i < end; i++) {
+        const struct ws_node *node = &graph->nodes[i];
+        const struct family *family = family_of(ws_proto_text(node->proto->op_type));
+        enum ws_work_class class = family == NULL ? WS_WORK_OTHER : family->class;
+        if (family != NULL && is_depthwise(graph, node, family))
+            class = WS_WORK_DEPTHWISE;
+        if (node->is_constant || !node->is_needed)
+            continue;
+        out->macs[class] += (double)node->macs;
+        out->bytes[class] += (double)node->io_bytes;
     }
 }

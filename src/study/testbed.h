@@ -13,8 +13,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "core/knob.h"
 #include "core/outcome.h"
+#include "core/space.h"
 
 struct ws_baseline {
     char *name;
@@ -56,21 +56,5 @@ double ws_testbed_switch_ms(const struct ws_testbed *testbed,
  * twice. `out` has room for WS_OBJECTIVES_MAX. */
 int ws_testbed_read_objectives(enum ws_measure *out, size_t *out_count,
                                const struct ws_json *root, struct ws_error *err);
-
-/* The two halves of a testbed that a plan file holds as well. `knobs` is an object of
- * {part, kind, values}; `constraints` may be NULL. */
-int ws_space_from_json(struct ws_space *out, const struct ws_json *knobs,
-                       const struct ws_json *constraints, struct ws_error *err);
-/* The inverse: new references in *out_knobs and *out_constraints. */
-int ws_space_to_json(json_t **out_knobs, json_t **out_constraints,
-                     const struct ws_space *space, struct ws_error *err);
-/* Index of the value that a node names; WS_E_NOT_FOUND. */
-int ws_knob_find_json(size_t *out, const struct ws_knob *knob, const struct ws_json *node,
-                      struct ws_error *err);
-/* A new reference: a number, a word, or an array of numbers; NULL without memory. */
-json_t *ws_value_to_json(const struct ws_knob_value *value);
-/* A setting from {"knob": value, ...}; every knob must be there. */
-int ws_setting_from_json(struct ws_setting *out, const struct ws_space *space,
-                         const struct ws_json *object, struct ws_error *err);
 
 #endif

@@ -11,20 +11,31 @@
 #include "study/recorded.h"
 
 static const char model[] =
-    "{\"format\": \"wattshed-device-model\", \"version\": 1,\n"
-    " \"cut\": {\"knob\": \"cut\", \"total_mac\": {\"conv\": 1e9, \"fc\": 1e8},\n"
-    "         \"edge_mac\": {\"conv\": [0, 8e8, 1e9], \"fc\": [0, 0, 1e8]},\n"
-    "         \"bytes\": [150000, 30000, 0]},\n"
+    "{\"format\": \"wattshed-device-model\", \"version\": 2,\n"
+    " \"cut\": {\"knob\": \"cut\", \"macs\": {\n"
+    "           \"total\": {\"conv\": 1e9, \"matmul\": 1e8},\n"
+    "           \"edge\": {\"conv\": [0, 8e8, 1e9], \"matmul\": [0, 0, 1e8]}},\n"
+    "         \"crossing_bytes\": [150000, 30000, 0]},\n"
     " \"accuracy\": {\"values\": [0.9]},\n"
-    " \"edge\": {\"clock\": \"edge.khz\", \"reference_clock\": 1200, \"idle_w\": 2,\n"
-    "          \"units\": {\"cpu\": {\"mac_per_s\": {\"conv\": 2e10, \"fc\": 4e9},\n"
-    "                              \"exponent\": 0.9, \"fixed_ms\": 1,\n"
-    "                              \"power_w\": [[400, 3], [1200, 6]]}}},\n"
-    " \"cloud\": {\"unit\": \"cloud.gpu\", \"units\": {\n"
-    "   \"off\": {\"mac_per_s\": {\"conv\": 1e11, \"fc\": 1e11},\n"
-    "           \"power_w\": [[1, 100]]},\n"
-    "   \"on\": {\"mac_per_s\": {\"conv\": 4e12, \"fc\": 1e12}, \"fixed_ms\": 1,\n"
-    "          \"power_w\": [[1, 250]]}}},\n"
+    " \"edge\": {\"format\": \"wattshed-board\", \"version\": 1, \"name\": \"e\",\n"
+    "  \"machine\": \"\", \"boundary\": \"board\", \"idle_w\": 2, \"knobs\": "
+    "{\"edge.khz\":\n"
+    "   {\"part\": \"edge\", \"kind\": \"ordered\", \"values\": [400, 600, 1200]}},\n"
+    "  \"units\": {\"cpu\": {\"macs_per_s\": {\"conv\": 2e10, \"matmul\": 4e9},\n"
+    "   \"fixed_ms\": 1, \"effects\": {\"edge.khz\": {\"reference\": 1200, \"exponent\": "
+    "0.9,\n"
+    "                               \"power_w\": [[400, 3], [1200, 6]]}}}},\n"
+    "  \"sources\": {\"idle_w\": \"assumed\", \"units\": \"assumed\"}},\n"
+    " \"cloud\": {\"format\": \"wattshed-board\", \"version\": 1, \"name\": \"c\",\n"
+    "  \"machine\": \"\", \"boundary\": \"wall\", \"idle_w\": 50, \"knobs\": "
+    "{\"edge.gpu\":\n"
+    "   {\"part\": \"edge\", \"kind\": \"nominal\", \"values\": [\"off\", \"on\"]}},\n"
+    "  \"unit\": \"edge.gpu\", \"units\": {\n"
+    "   \"off\": {\"macs_per_s\": {\"conv\": 1e11, \"matmul\": 1e11}, \"power_w\": "
+    "100},\n"
+    "   \"on\": {\"macs_per_s\": {\"conv\": 4e12, \"matmul\": 1e12}, \"fixed_ms\": 1,\n"
+    "          \"power_w\": 250}},\n"
+    "  \"sources\": {\"idle_w\": \"assumed\", \"units\": \"assumed\"}},\n"
     " \"link\": {\"mbit_s\": 100, \"delay_ms\": 1},\n"
     " \"noise\": {\"time\": 0.05, \"energy\": 0.03}}";
 
@@ -228,19 +239,33 @@ static void test_modelled_refuses(void **state)
         const char *to;
         const char *error;
     } cases[] = {
-        {"\"version\": 1", "\"version\": 2", "m.json: version: 2 is outside 1 .. 1"},
-        {"\"clock\": \"edge.khz\"", "\"clock\": \"edge.mhz\"",
-         "m.json: edge.clock: there is no knob \"edge.mhz\""},
+        {"\"version\": 2", "\"version\": 1", "m.json: version: 1 is outside 2 .. 2"},
+        {"\"edge.khz\":\n", "\"edge.mhz\":\n",
+         "m.json: edge.units.cpu.effects.edge.khz: there is no knob \"edge.khz\""},
+        {"400, 600, 1200", "400, 700, 1200",
+         "m.json: edge: device model e has no value 600 of edge.khz"},
+        {"\"edge.gpu\":\n", "\"edge.npu\":\n",
+         "m.json: cloud.unit: there is no knob \"edge.gpu\""},
         {"[150000, 30000, 0]", "[150000, 30000]",
-         "m.json: cut.bytes: expected 3 numbers, got 2"},
+         "m.json: cut.crossing_bytes: expected 3 numbers, got 2"},
         {"[0, 0, 1e8]", "[0, 0, 2e8]",
-         "m.json: cut.edge_mac.fc[2]: 2e+08 is outside 0 .. 1e+08"},
+         "m.json: cut.macs.edge.matmul[2]: 2e+08 is outside 0 .. 1e+08"},
+        {"\"total\": {\"conv\"", "\"total\": {\"cnv\"",
+         "m.json: cut.macs.total.cnv: there is no such class"},
+        {"2e10, \"matmul\": 4e9", "2e10",
+         "m.json: edge: device model e does not know how fast matmul runs"},
         {"[400, 3], [1200, 6]", "[1200, 6], [400, 3]",
-         "m.json: edge.units.cpu.power_w[1]: clocks must ascend"},
+         "m.json: edge.units.cpu.effects.edge.khz.power_w[1]: the first numbers must "
+         "ascend"},
         {"\"on\": {\"mac", "\"max\": {\"mac", "m.json: cloud.units: \"on\" is missing"},
+        {"{\"idle_w\": \"assumed\", ", "{",
+         "m.json: edge.idle_w: \"sources\" does not say where this figure comes from"},
+        {"{\"idle_w\": \"assumed\", ",
+         "{\"idle\": \"assumed\", \"idle_w\": \"assumed\", ",
+         "m.json: edge: sources: \"idle\" is where no figure is"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char text[2048];
+        char text[4096];
         struct ws_error err = {0};
         struct ws_evaluator *evaluator = NULL;
         const char *at = strstr(model, cases[i].from);

@@ -410,12 +410,13 @@ static void test_work_table(void **state)
         const int64_t *x, *w, *y;
         size_t x_rank, w_rank, y_rank;
         uint64_t macs;
+        enum ws_work_class class;
     } rows_of[] = {
-        {"Conv", image, kernel, maps, 4, 4, 4, 2 * 16 * 8 * 8 * 27},
-        {"ConvTranspose", maps, up, large, 4, 4, 4, 2 * 16 * 8 * 8 * 5 * 4},
-        {"MatMul", rows, flat, small, 2, 2, 2, 7 * 20 * 10},
-        {"Gemm", rows, flat, small, 2, 2, 2, 7 * 20 * 10},
-        {"Add", rows, rows, rows, 2, 2, 2, 0},
+        {"Conv", image, kernel, maps, 4, 4, 4, 2 * 16 * 8 * 8 * 27, WS_WORK_CONV},
+        {"ConvTranspose", maps, up, large, 4, 4, 4, 2 * 16 * 8 * 8 * 5 * 4, WS_WORK_CONV},
+        {"MatMul", rows, flat, small, 2, 2, 2, 7 * 20 * 10, WS_WORK_MATMUL},
+        {"Gemm", rows, flat, small, 2, 2, 2, 7 * 20 * 10, WS_WORK_MATMUL},
+        {"Add", rows, rows, rows, 2, 2, 2, 0, WS_WORK_OTHER},
     };
     static const float zeroes[16 * 5 * 2 * 2 + 16 * 3 * 3 * 3 + 200] = {0};
     for (size_t i = 0; i < sizeof(rows_of) / sizeof(rows_of[0]); i++) {
@@ -430,6 +431,15 @@ static void test_work_table(void **state)
         assert_int_equal(s.cuts->cuts[0].macs_after, rows_of[i].macs);
         assert_int_equal(s.cuts->cuts[0].weight_bytes_after,
                          s.graph->nodes[0].weight_bytes);
+        struct ws_work work;
+        ws_graph_work(&work, s.graph, 0, 1);
+        for (size_t c = 0; c < WS_WORK_CLASS_COUNT; c++) {
+            int is_it = c == rows_of[i].class;
+            assert_near(work.macs[c], is_it ? (double)rows_of[i].macs : 0, 0);
+            assert_near(work.bytes[c], is_it ? (double)s.graph->nodes[0].io_bytes : 0, 0);
+        }
+        ws_graph_work(&work, s.graph, 1, 1);
+        assert_near(work.bytes[rows_of[i].class], 0, 0);
         subject_fini(&s);
     }
 }

@@ -143,6 +143,13 @@ static void test_graph_agrees(void **state)
         macs += graph->nodes[i].macs;
     assert_int_equal(graph->node_count, facts.node_count);
     assert_int_equal(macs, facts.macs);
+    struct ws_work work;
+    ws_graph_work(&work, graph, 0, graph->node_count);
+    /* 9 multiplications for each output of the paper's seventeen depthwise layers; one
+     * fully connected layer of 1280 x 1000. */
+    assert_near(work.macs[WS_WORK_DEPTHWISE], 2 * 20716416.0, 0);
+    assert_near(work.macs[WS_WORK_MATMUL], 2 * 1280000.0, 0);
+    assert_near(work.macs[WS_WORK_CONV], (double)macs - 2 * (20716416.0 + 1280000.0), 0);
     for (size_t i = 0; i < graph->value_count; i++)
         assert_true(graph->values[i].has_shape);
     ws_graph_destroy(graph);

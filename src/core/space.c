@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/names.h"
 #include "base/parse.h"
-#include "study/testbed.h"
+#include "core/space.h"
 
 /* Text of one number as a table would hold it. */
 static int add_number(struct ws_buf *text, const struct ws_json *node, double *out,

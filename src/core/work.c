@@ -1,0 +1,18 @@
+#include "core/work.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+static const char *const names[] = {
+    [WS_WORK_CONV] = "conv",
+    [WS_WORK_DEPTHWISE] = "depthwise",
+    [WS_WORK_MATMUL] = "matmul",
+    [WS_WORK_OTHER] = "other",
+};
+static_assert(sizeof(names) / sizeof(names[0]) == WS_WORK_CLASS_COUNT,
+              "every class of work has a name");
+
+const char *ws_work_class_name(enum ws_work_class which)
+{
+    return (unsigned)which < WS_WORK_CLASS_COUNT ? names[which] : NULL;
+}

@@ -1,0 +1,26 @@
+/*
+ * Work of a segment, as a device model counts it: multiply-accumulates and bytes by class
+ * of operator. The classes are those that run at rates of their own on real boards. Plain
+ * data; whoever has a graph fills it.
+ */
+#ifndef WS_CORE_WORK_H
+#define WS_CORE_WORK_H
+
+enum ws_work_class {
+    WS_WORK_CONV,      /* convolutions, grouped ones too */
+    WS_WORK_DEPTHWISE, /* convolutions with one input channel a group */
+    WS_WORK_MATMUL,    /* matrix products: fully connected, attention, recurrent */
+    WS_WORK_OTHER,     /* all else; it moves bytes and multiplies next to nothing */
+    WS_WORK_CLASS_COUNT
+};
+
+struct ws_work {
+    double macs[WS_WORK_CLASS_COUNT];
+    double bytes[WS_WORK_CLASS_COUNT]; /* that its operators read and write */
+    double crossing_bytes; /* handed over or taken in at its border, both ends together */
+};
+
+/* "conv", "depthwise", "matmul", "other"; NULL from WS_WORK_CLASS_COUNT on. */
+const char *ws_work_class_name(enum ws_work_class which);
+
+#endif
