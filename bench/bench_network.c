@@ -81,7 +81,7 @@ static int pipe_once(double *ms, struct ws_pipe *pipe, const struct ws_datum *in
 }
 
 static int relay_once(double *ms, struct ws_relay *relay, const struct ws_datum *input,
-                      struct ws_relay_times *times, struct ws_error *err)
+                      struct ws_passage_times *times, struct ws_error *err)
 {
     struct ws_datum output;
     int64_t start = ws_clock_now_ns();
@@ -101,7 +101,7 @@ static int bench_cut(struct ws_engine *engine, const char *path, const char *url
     struct ws_pipe *pipe = NULL;
     struct ws_relay *relay = NULL;
     struct ws_datum input = {.kind = WS_DATUM_TENSOR};
-    struct ws_relay_times times = {0};
+    struct ws_passage_times times = {0};
     const struct ws_splitter_options options = {.level = WS_LEVEL_ALL};
     int rc = ws_splitter_create(&splitter, engine, path, &options, err);
     if (rc != 0)

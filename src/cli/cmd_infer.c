@@ -75,8 +75,8 @@ struct infer_result {
     const char **names;
     struct ws_datum *outputs;
     size_t output_count;
-    struct ws_relay_times *times; /* of each run */
-    const struct ws_cut *cut;     /* NULL: none */
+    struct ws_passage_times *times; /* of each run */
+    const struct ws_cut *cut;       /* NULL: none */
     int is_checked;
     /* What the names belong to. */
     char **owned_names;
@@ -304,15 +304,15 @@ static int take_reply(struct infer_result *result, struct ws_oip_reply *reply,
     return rc;
 }
 
-static void fill_times(struct ws_relay_times *out, const struct ws_remote_times *from)
+static void fill_times(struct ws_passage_times *out, const struct ws_remote_times *from)
 {
     const struct ws_oip_times *node = &from->node;
-    *out = (struct ws_relay_times){.encode_ns = from->encode_ns,
-                                   .exchange_ns = from->exchange_ns,
-                                   .decode_ns = from->decode_ns,
-                                   .is_told = node->is_known,
-                                   .sent_bytes = from->sent_bytes,
-                                   .received_bytes = from->received_bytes};
+    *out = (struct ws_passage_times){.encode_ns = from->encode_ns,
+                                     .exchange_ns = from->exchange_ns,
+                                     .decode_ns = from->decode_ns,
+                                     .is_told = node->is_known,
+                                     .sent_bytes = from->sent_bytes,
+                                     .received_bytes = from->received_bytes};
     if (node->is_known) {
         out->transfer_ns = from->exchange_ns - node->total_ns;
         out->cloud_ns = node->total_ns - node->decode_ns;
@@ -397,7 +397,7 @@ static int run_whole(struct infer_result *result, const struct infer_options *op
 
 #define MEDIAN_MS(field)                                                                 \
     ws_cli_median_ms(result->times, options->repeat, sizeof(*result->times),             \
-                     offsetof(struct ws_relay_times, field))
+                     offsetof(struct ws_passage_times, field))
 
 static json_t *known_ms(int is_known, double ms)
 {
@@ -407,7 +407,7 @@ static json_t *known_ms(int is_known, double ms)
 static void print_json(const struct infer_options *options,
                        const struct infer_result *result)
 {
-    const struct ws_relay_times *last = &result->times[options->repeat - 1];
+    const struct ws_passage_times *last = &result->times[options->repeat - 1];
     int is_told = last->is_told || last->sent_bytes == 0;
     json_t *root =
         json_pack("{s:s, s:s, s:s, s:s, s:I, s:b}", "model", options->path, "node",
@@ -441,7 +441,7 @@ static void print_json(const struct infer_options *options,
 static void print_text(const struct infer_options *options,
                        const struct infer_result *result)
 {
-    const struct ws_relay_times *last = &result->times[options->repeat - 1];
+    const struct ws_passage_times *last = &result->times[options->repeat - 1];
     if (result->cut != NULL)
         printf("cut %zu (%s): %" PRIu64 " bytes cross, a body of %zu sent\n",
                result->cut->number, result->cut->id, last->tensor_bytes,

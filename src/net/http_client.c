@@ -21,6 +21,7 @@ struct ws_http_client {
     CURL *curl;
     char *url;
     size_t body_max;
+    int64_t timeout_ms;
     struct ws_body body;
     struct ws_buf small; /* a small request's body in one piece */
     const struct ws_http_call *call;
@@ -122,7 +123,6 @@ static void set_options(struct ws_http_client *client,
 {
     CURL *curl = client->curl;
     int64_t connect_ms = options->connect_timeout_ms;
-    int64_t timeout_ms = options->timeout_ms;
     (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->text);
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
@@ -133,8 +133,6 @@ static void set_options(struct ws_http_client *client,
     (void)curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)DOWNLOAD_BUFFER_BYTES);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
                            (long)(connect_ms > 0 ? connect_ms : CONNECT_TIMEOUT_MS));
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
-                           (long)(timeout_ms > 0 ? timeout_ms : TIMEOUT_MS));
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_write);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, client);
     (void)curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
@@ -158,6 +156,7 @@ int ws_http_client_create(struct ws_http_client **out, const char *url,
     ws_buf_init(&client->small, SMALL_BYTES);
     client->url = strdup(url);
     client->curl = curl_easy_init();
+    client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
     client->body_max = options->body_max > 0 ? options->body_max : WS_OIP_BODY_MAX;
     if (client->url == NULL || client->curl == NULL) {
         ws_http_client_destroy(client);
@@ -256,6 +255,9 @@ int ws_http_client_call(struct ws_http_answer *out, struct ws_http_client *clien
     else if (rc == 0)
         (void)curl_easy_setopt(client->curl, CURLOPT_HTTPGET, 1L);
     if (rc == 0) {
+        (void)curl_easy_setopt(
+            client->curl, CURLOPT_TIMEOUT_MS,
+            (long)(call->timeout_ms > 0 ? call->timeout_ms : client->timeout_ms));
         (void)curl_easy_setopt(client->curl, CURLOPT_URL, url.data);
         (void)curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, headers);
         rc = perform(client, call, err);

@@ -38,6 +38,7 @@ struct ws_http_call {
     const struct ws_oip_part *parts;
     size_t part_count;
     const char *headers[WS_HTTP_CALL_HEADERS_MAX]; /* "Name: value"; NULL: no more */
+    int64_t timeout_ms;                            /* of this exchange; 0: the client's */
 };
 
 struct ws_http_answer {

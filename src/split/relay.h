@@ -1,15 +1,13 @@
 /*
  * One model cut in one place with the network between: the head runs here, its wire
  * tensors go to a node that runs the tail, and the model's outputs come together again
- * here. Like a pipe, over a socket. One thread at a time; the splitter must outlive it.
+ * here. Like a pipe, over a socket: a route with one connection. One thread at a time;
+ * the splitter must outlive it.
  */
 #ifndef WS_SPLIT_RELAY_H
 #define WS_SPLIT_RELAY_H
 
-#include "core/datum.h"
-#include "split/remote.h"
-#include "split/splitter.h"
-#include "split/stage.h"
+#include "split/passage.h"
 
 struct ws_relay;
 
@@ -23,22 +21,6 @@ struct ws_relay_options {
     int64_t timeout_ms;
 };
 
-/* What one run took, in ns; the parts add up to the whole. */
-struct ws_relay_times {
-    int64_t edge_ns;     /* the head */
-    int64_t encode_ns;   /* codec, message, encoding */
-    int64_t exchange_ns; /* transfer, cloud and the node's decoding: all there is to say
-                            of a node that does not tell its times */
-    int is_told;         /* whether the node did: then, of the exchange, */
-    int64_t transfer_ns; /* on the way */
-    int64_t cloud_ns;    /* the tail, its queue, its reply */
-    int64_t decode_ns;   /* on the node and here */
-    int64_t total_ns;
-    uint64_t tensor_bytes; /* that cross, after the codec */
-    size_t sent_bytes;     /* the request's body, after the encoding */
-    size_t received_bytes;
-};
-
 /* The last cut sends nothing and asks nobody. */
 int ws_relay_create(struct ws_relay **out, struct ws_splitter *splitter,
                     const struct ws_relay_options *options, struct ws_error *err);
@@ -49,7 +31,7 @@ int ws_relay_checked(const struct ws_relay *relay);
 /* `inputs` and `outputs` follow the graph's; the outputs are copies, to be
  * ws_datum_fini'ed. times may be NULL. */
 int ws_relay_run(struct ws_relay *relay, const struct ws_datum *inputs,
-                 struct ws_datum *outputs, struct ws_relay_times *times,
+                 struct ws_datum *outputs, struct ws_passage_times *times,
                  struct ws_error *err);
 
 #endif

@@ -8,14 +8,23 @@
 #include "base/clock.h"
 #include "net/http_client.h"
 
+/* One model of the server. */
+struct target {
+    struct target *next;
+    struct ws_oip_model model;
+    char *name;   /* as it was asked for */
+    char *path;   /* of infer */
+    char *digest; /* NULL: not checked */
+};
+
 struct ws_remote {
     struct ws_http_client *client;
-    struct ws_oip_model model;
-    char *path; /* of infer */
-    char *digest;
+    char *url;
+    struct target *targets; /* all that were asked about */
+    struct target *target;  /* the one in use */
     enum ws_encoding encoding;
+    int64_t timeout_ms;
     int is_binary;
-    int is_checked;
     struct ws_buf packed, unpacked;
 };
 
@@ -42,27 +51,31 @@ static int model_path(struct ws_buf *path, const char *name, const char *verb,
 static int ask(struct ws_http_answer *out, struct ws_remote *remote, const char *path,
                struct ws_error *err)
 {
-    const struct ws_http_call call = {.method = "GET", .path = path};
+    const struct ws_http_call call = {
+        .method = "GET", .path = path, .timeout_ms = remote->timeout_ms};
     return ws_http_client_call(out, remote->client, &call, err);
 }
 
-static int compare(struct ws_remote *remote, const struct ws_oip_model *model,
+/* Keeps the digest where both sides have one, and they agree. */
+static int compare(struct target *target, const struct ws_oip_model *model,
+                   const struct ws_remote *remote,
                    const struct ws_remote_options *options, struct ws_error *err)
 {
-    if (options->digest == NULL || model->digest == NULL)
+    if (options->digest == NULL || model->digest == NULL || target->digest != NULL)
         return 0;
     if (strcmp(options->digest, model->digest) != 0)
         return ws_error_set(err, WS_E_MISMATCH,
                             "\"%s\" at %s is another model: its digest is %.64s there, "
                             "%s here",
-                            model->name, options->url, model->digest, options->digest);
-    remote->is_checked = 1;
-    return 0;
+                            model->name, remote->url, model->digest, options->digest);
+    target->digest = strdup(options->digest);
+    return target->digest == NULL ? ws_error_nomem(err) : 0;
 }
 
 /* The model a segment is of. A foreign server need not have it. */
-static int check_base(struct ws_remote *remote, const struct ws_remote_options *options,
-                      struct ws_buf *path, struct ws_error *err)
+static int check_base(struct target *target, struct ws_remote *remote,
+                      const struct ws_remote_options *options, struct ws_buf *path,
+                      struct ws_error *err)
 {
     struct ws_http_answer answer;
     struct ws_oip_model model;
@@ -76,13 +89,77 @@ static int check_base(struct ws_remote *remote, const struct ws_remote_options *
     rc = ws_oip_model_parse(&model, answer.body, answer.body_size, err);
     if (rc != 0)
         return rc;
-    rc = compare(remote, &model, options, err);
+    rc = compare(target, &model, remote, options, err);
     ws_oip_model_fini(&model);
     return rc;
 }
 
-static int learn(struct ws_remote *remote, const struct ws_remote_options *options,
-                 struct ws_buf *path, struct ws_error *err)
+static void target_destroy(struct target *target)
+{
+    if (target == NULL)
+        return;
+    ws_oip_model_fini(&target->model);
+    free(target->name);
+    free(target->path);
+    free(target->digest);
+    free(target);
+}
+
+static int learn_model(struct target *target, struct ws_remote *remote,
+                       const struct ws_remote_options *options, struct ws_error *err)
+{
+    struct ws_http_answer answer;
+    struct ws_buf path;
+    ws_buf_init(&path, 0);
+    int rc = check_base(target, remote, options, &path, err);
+    if (rc == 0)
+        rc = model_path(&path, options->name, "", err);
+    if (rc == 0)
+        rc = ask(&answer, remote, path.data, err);
+    if (rc == 0 && answer.status != 200)
+        rc = refused(path.data, &answer, err);
+    if (rc == 0)
+        rc = ws_oip_model_parse(&target->model, answer.body, answer.body_size, err);
+    if (rc == 0)
+        rc = compare(target, &target->model, remote, options, err);
+    if (rc == 0)
+        rc = model_path(&path, options->name, "/infer", err);
+    if (rc == 0) {
+        target->path = ws_buf_take(&path);
+        target->name = strdup(options->name);
+        rc = target->name == NULL ? ws_error_nomem(err) : 0;
+    }
+    ws_buf_fini(&path);
+    return rc;
+}
+
+int ws_remote_select(struct ws_remote *remote, const struct ws_remote_options *options,
+                     struct ws_error *err)
+{
+    struct target *target = remote->targets;
+    int64_t timeout_ms = remote->timeout_ms;
+    int rc = 0;
+    remote->timeout_ms = options->timeout_ms;
+    while (target != NULL && strcmp(target->name, options->name) != 0)
+        target = target->next;
+    if (target == NULL) {
+        target = calloc(1, sizeof(*target));
+        rc = target == NULL ? ws_error_nomem(err)
+                            : learn_model(target, remote, options, err);
+        if (rc != 0) {
+            target_destroy(target);
+            remote->timeout_ms = timeout_ms;
+            return rc;
+        }
+        target->next = remote->targets;
+        remote->targets = target;
+    }
+    remote->target = target;
+    remote->encoding = options->encoding;
+    return 0;
+}
+
+static int learn_server(struct ws_remote *remote, struct ws_error *err)
 {
     struct ws_http_answer answer;
     int rc = ask(&answer, remote, "/v2", err);
@@ -91,18 +168,6 @@ static int learn(struct ws_remote *remote, const struct ws_remote_options *optio
     if (rc == 0)
         rc = ws_oip_server_has(&remote->is_binary, answer.body, answer.body_size,
                                "binary_tensor_data", err);
-    if (rc == 0)
-        rc = check_base(remote, options, path, err);
-    if (rc == 0)
-        rc = model_path(path, options->name, "", err);
-    if (rc == 0)
-        rc = ask(&answer, remote, path->data, err);
-    if (rc == 0 && answer.status != 200)
-        rc = refused(path->data, &answer, err);
-    if (rc == 0)
-        rc = ws_oip_model_parse(&remote->model, answer.body, answer.body_size, err);
-    if (rc == 0)
-        rc = compare(remote, &remote->model, options, err);
     return rc;
 }
 
@@ -110,26 +175,20 @@ int ws_remote_open(struct ws_remote **out, const struct ws_remote_options *optio
                    struct ws_error *err)
 {
     const struct ws_http_client_options http = {.timeout_ms = options->timeout_ms};
-    struct ws_buf path;
     struct ws_remote *remote = calloc(1, sizeof(*remote));
     if (remote == NULL)
         return ws_error_nomem(err);
-    ws_buf_init(&path, 0);
     ws_buf_init(&remote->packed, 0);
     ws_buf_init(&remote->unpacked, WS_OIP_BODY_MAX);
-    remote->encoding = options->encoding;
-    int rc = ws_http_client_create(&remote->client, options->url, &http, err);
+    remote->timeout_ms = options->timeout_ms;
+    remote->url = strdup(options->url);
+    int rc = remote->url == NULL ? ws_error_nomem(err) : 0;
     if (rc == 0)
-        rc = learn(remote, options, &path, err);
+        rc = ws_http_client_create(&remote->client, options->url, &http, err);
     if (rc == 0)
-        rc = model_path(&path, options->name, "/infer", err);
-    if (rc == 0) {
-        remote->path = ws_buf_take(&path);
-        /* A node of ours checks it again with each request. */
-        if (remote->is_checked && (remote->digest = strdup(options->digest)) == NULL)
-            rc = ws_error_nomem(err);
-    }
-    ws_buf_fini(&path);
+        rc = learn_server(remote, err);
+    if (rc == 0)
+        rc = ws_remote_select(remote, options, err);
     if (rc != 0)
         ws_remote_close(remote);
     else
@@ -142,22 +201,25 @@ void ws_remote_close(struct ws_remote *remote)
     if (remote == NULL)
         return;
     ws_http_client_destroy(remote->client);
-    ws_oip_model_fini(&remote->model);
+    while (remote->targets != NULL) {
+        struct target *next = remote->targets->next;
+        target_destroy(remote->targets);
+        remote->targets = next;
+    }
     ws_buf_fini(&remote->packed);
     ws_buf_fini(&remote->unpacked);
-    free(remote->path);
-    free(remote->digest);
+    free(remote->url);
     free(remote);
 }
 
 const struct ws_oip_model *ws_remote_model(const struct ws_remote *remote)
 {
-    return &remote->model;
+    return &remote->target->model;
 }
 
 int ws_remote_checked(const struct ws_remote *remote)
 {
-    return remote->is_checked;
+    return remote->target->digest != NULL;
 }
 
 int ws_remote_is_binary(const struct ws_remote *remote)
@@ -210,7 +272,8 @@ static int exchange(struct ws_http_answer *out, struct ws_remote *remote,
     char header_size[80], encoding[80], accept[80];
     struct ws_oip_part packed;
     struct ws_http_call call = {.method = "POST",
-                                .path = remote->path,
+                                .path = remote->target->path,
+                                .timeout_ms = remote->timeout_ms,
                                 .parts = message->parts,
                                 .part_count = message->part_count};
     int64_t start = ws_clock_now_ns();
@@ -255,7 +318,7 @@ static int read_reply(struct ws_oip_reply *out, struct ws_remote *remote,
     if (rc == 0)
         rc = ws_oip_reply_parse(out, body, size, header_size, err);
     if (rc != 0)
-        (void)ws_error_context(err, "%s", remote->path);
+        (void)ws_error_context(err, "%s", remote->target->path);
     return rc;
 }
 
@@ -273,8 +336,9 @@ int ws_remote_infer(struct ws_oip_reply *out, struct ws_remote *remote,
         .inputs = inputs,
         .input_count = count,
         .binary_outputs = remote->is_binary,
-        .digest = remote->digest,
-        .wants_times = remote->model.digest != NULL, /* which a node of ours tells */
+        .digest = remote->target->digest,
+        .wants_times =
+            remote->target->model.digest != NULL, /* which a node of ours tells */
     };
     int rc = ws_oip_request_build(&message, &request, err);
     if (rc != 0)
@@ -284,7 +348,7 @@ int ws_remote_infer(struct ws_oip_reply *out, struct ws_remote *remote,
     ws_oip_message_fini(&message);
     int64_t received = ws_clock_now_ns();
     if (rc == 0 && answer.status != 200)
-        rc = refused(remote->path, &answer, err);
+        rc = refused(remote->target->path, &answer, err);
     if (rc == 0)
         rc = read_reply(out, remote, &answer, err);
     if (rc != 0)

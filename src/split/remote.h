@@ -1,9 +1,9 @@
 /*
  * A model on somebody else's machine, over the Open Inference Protocol: what the server
- * can do, whether it holds the model we mean, and requests to it over one connection.
- * Where a server does not tell the binary extension, tensors go as JSON; where it tells
- * no digest, whether the models are the same could not be checked, and ws_remote_checked
- * says so. One thread at a time.
+ * can do, whether it holds the model we mean, and requests to it over one connection,
+ * which may turn to another model of that server. Where a server does not tell the binary
+ * extension, tensors go as JSON; where it tells no digest, whether the models are the
+ * same could not be checked, and ws_remote_checked says so. One thread at a time.
  */
 #ifndef WS_SPLIT_REMOTE_H
 #define WS_SPLIT_REMOTE_H
@@ -38,6 +38,11 @@ struct ws_remote_times {
 int ws_remote_open(struct ws_remote **out, const struct ws_remote_options *options,
                    struct ws_error *err);
 void ws_remote_close(struct ws_remote *remote);
+/* Turns to another model, or another encoding or timeout, over the same connection: `url`
+ * is passed over. The server is asked about a model the first time only. A failure leaves
+ * the remote at the model it had. */
+int ws_remote_select(struct ws_remote *remote, const struct ws_remote_options *options,
+                     struct ws_error *err);
 
 const struct ws_oip_model *ws_remote_model(const struct ws_remote *remote);
 /* Whether the digests were compared, and agree. */

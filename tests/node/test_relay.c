@@ -11,7 +11,7 @@
 
 static int relay_run(struct ws_tensor *out, struct ws_splitter *splitter,
                      const struct ws_relay_options *options,
-                     const struct ws_tensor *input, struct ws_relay_times *times,
+                     const struct ws_tensor *input, struct ws_passage_times *times,
                      int *is_checked, struct ws_error *err)
 {
     struct ws_relay *relay = NULL;
@@ -37,7 +37,7 @@ static void check_cut(const struct scene *scene, size_t cut, enum ws_codec codec
                                              .model_name = "digits",
                                              .url = scene->url,
                                              .encoding = encoding};
-    struct ws_relay_times times;
+    struct ws_passage_times times;
     struct ws_error err = {0};
     struct ws_tensor got, expected = scene_expected(scene, cut, (int)codec, input);
     int is_checked = 0;
@@ -171,7 +171,7 @@ static void test_foreign_server(void **state)
     struct ws_tensor got, expected = scene_expected(scene, 0, WS_CODEC_NONE, &input);
     struct ws_relay_options options = {
         .name = "tail", .model_name = "digits", .url = url};
-    struct ws_relay_times times;
+    struct ws_passage_times times;
     struct ws_error err = {0};
     int is_checked = 1;
     assert_int_equal(
