@@ -218,6 +218,15 @@ int ws_file_write(const char *path, const void *bytes, size_t size, struct ws_er
     return ws_writer_commit(writer, err);
 }
 
+void ws_file_stem(char *out, size_t size, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *start = slash == NULL ? path : slash + 1;
+    const char *dot = strrchr(start, '.');
+    int length = dot == NULL || dot == start ? (int)strlen(start) : (int)(dot - start);
+    (void)snprintf(out, size, "%.*s", length, start);
+}
+
 int ws_dir_create(const char *path, struct ws_error *err)
 {
     char part[4096];

@@ -48,6 +48,9 @@ int ws_file_write(const char *path, const void *bytes, size_t size, struct ws_er
 /* Writes all of it to fd, whatever the signals. */
 int ws_file_write_fd(int fd, const void *bytes, size_t size, struct ws_error *err);
 
+/* The file's name without folder and last ending: "a/b.c.onnx" is "b.c". Cut to fit. */
+void ws_file_stem(char *out, size_t size, const char *path);
+
 /* mkdir -p. */
 int ws_dir_create(const char *path, struct ws_error *err);
 

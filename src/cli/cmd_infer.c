@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/parse.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
@@ -160,16 +161,6 @@ static int parse(struct infer_options *options, int *status, int argc, char **ar
     return 1;
 }
 
-/* A file's name without folder and ending. */
-static void stem_of(char *out, size_t size, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *start = slash == NULL ? path : slash + 1;
-    const char *dot = strrchr(start, '.');
-    int length = dot == NULL || dot == start ? (int)strlen(start) : (int)(dot - start);
-    (void)snprintf(out, size, "%.*s", length, start);
-}
-
 static int result_init(struct infer_result *result, size_t output_count, size_t repeat,
                        struct ws_error *err)
 {
@@ -228,7 +219,7 @@ static int run_cut(struct infer_result *result, const struct infer_options *opti
                                   .url = options->node,
                                   .encoding = options->encoding,
                                   .timeout_ms = options->timeout_ms};
-    stem_of(stem, sizeof(stem), options->path);
+    ws_file_stem(stem, sizeof(stem), options->path);
     int rc = ws_cuts_find(&at.cut, cuts, options->cut, err);
     if (rc == 0)
         rc = ws_inputs_load(&inputs, graph, options->inputs, options->input_count, err);
@@ -375,7 +366,7 @@ static int run_whole(struct infer_result *result, const struct infer_options *op
     if (rc != 0)
         return rc;
     if (digest[0] != '\0')
-        stem_of(stem, sizeof(stem), options->path);
+        ws_file_stem(stem, sizeof(stem), options->path);
     else
         (void)snprintf(stem, sizeof(stem), "%s", options->path);
     const struct ws_remote_options to = {

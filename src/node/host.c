@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "onnx/codec.h"
 #include "wire/oip.h"
@@ -135,15 +136,6 @@ static int load_model(struct ws_host *host, struct model *model, struct ws_error
     return 0;
 }
 
-static void stem_of(char *name, size_t size, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *start = slash == NULL ? path : slash + 1;
-    const char *dot = strrchr(start, '.');
-    int length = dot == NULL || dot == start ? (int)strlen(start) : (int)(dot - start);
-    (void)snprintf(name, size, "%.*s", length, start);
-}
-
 static int make_model(struct model **out, const char *name, const char *path,
                       struct ws_error *err)
 {
@@ -189,7 +181,7 @@ static int add_model(struct ws_host *host, const char *name, const char *path,
 int ws_host_add(struct ws_host *host, const char *path, struct ws_error *err)
 {
     char name[WS_NAME_MAX];
-    stem_of(name, sizeof(name), path);
+    ws_file_stem(name, sizeof(name), path);
     (void)pthread_mutex_lock(&host->loading);
     const struct model *other = find_model(host, name, strlen(name));
     int rc = other != NULL ? ws_error_set(err, WS_E_MISMATCH,
@@ -435,7 +427,7 @@ static int each_file(struct ws_host *host, ws_host_model_fn visit, void *user,
         size_t size = strlen(file->d_name);
         if (size < 6 || strcmp(file->d_name + size - 5, ".onnx") != 0)
             continue;
-        stem_of(name, sizeof(name), file->d_name);
+        ws_file_stem(name, sizeof(name), file->d_name);
         if (is_plain_name(name) && find_model(host, name, strlen(name)) == NULL)
             rc = visit(user, name, 0, err);
     }

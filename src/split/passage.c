@@ -47,29 +47,29 @@ static int values_agree(const struct ws_value *a, const struct ws_value *b)
     return agree;
 }
 
-/* Whether two models' cuts are crossed by the same tensors. */
-static int check_crossing(const struct ws_route_options *options, struct ws_error *err)
+int ws_route_agrees(struct ws_splitter *head, size_t head_cut, struct ws_splitter *tail,
+                    size_t tail_cut, struct ws_error *err)
 {
-    const struct ws_cuts *head = ws_splitter_cuts(options->head);
-    const struct ws_cuts *tail = ws_splitter_cuts(options->tail);
-    const struct ws_cut *from = &head->cuts[options->cut];
-    const struct ws_cut *to = &tail->cuts[options->tail_cut];
+    const struct ws_cuts *heads = ws_splitter_cuts(head), *tails = ws_splitter_cuts(tail);
+    const struct ws_cut *from = &heads->cuts[head_cut], *to = &tails->cuts[tail_cut];
+    const char *path = ws_model_path(tails->graph->model);
+    if (head == tail)
+        return 0;
     if (from->tensor_count != to->tensor_count)
         return ws_error_set(err, WS_E_MISMATCH,
-                            "%zu tensors cross the head's cut, %zu that of the tail of "
-                            "\"%s\"",
-                            from->tensor_count, to->tensor_count, options->model_name);
+                            "%zu tensors cross the head's cut, %zu that of %s",
+                            from->tensor_count, to->tensor_count, path);
     for (size_t i = 0; i < to->tensor_count; i++) {
-        const struct ws_value *value = &tail->graph->values[to->tensors[i]];
+        const struct ws_value *value = &tails->graph->values[to->tensors[i]];
         size_t f = 0;
         while (f < from->tensor_count &&
-               strcmp(head->graph->values[from->tensors[f]].name, value->name) != 0)
+               strcmp(heads->graph->values[from->tensors[f]].name, value->name) != 0)
             f++;
         if (f == from->tensor_count ||
-            !values_agree(&head->graph->values[from->tensors[f]], value))
+            !values_agree(&heads->graph->values[from->tensors[f]], value))
             return ws_error_set(err, WS_E_MISMATCH,
-                                "the head sends no \"%s\" as the tail of \"%s\" takes it",
-                                value->name, options->model_name);
+                                "the head sends no \"%s\" as the tail of %s takes it",
+                                value->name, path);
     }
     return 0;
 }
@@ -108,8 +108,8 @@ int ws_route_create(struct ws_route **out, const struct ws_route_options *option
     route->has_tail = options->cut + 1 < ws_splitter_cuts(options->head)->count;
     int rc = ws_stage_create(&route->head, options->head, options->cut, options->codec,
                              WS_STAGE_HEAD, err);
-    if (rc == 0 && options->tail != NULL && options->tail != options->head)
-        rc = check_crossing(options, err);
+    if (rc == 0)
+        rc = ws_route_agrees(options->head, options->cut, tail, tail_cut, err);
     if (rc == 0)
         rc = ws_model_digest(route->digest, route->graph->model, err);
     if (rc == 0)
@@ -144,11 +144,6 @@ void ws_route_describe(struct ws_remote_options *out, const struct ws_route *rou
     out->base = route->model_name;
     out->digest = route->digest;
     out->encoding = route->encoding;
-}
-
-const struct ws_graph *ws_route_graph(const struct ws_route *route)
-{
-    return route->graph;
 }
 
 /* --- Passages ------------------------------------------------------------------------
@@ -458,6 +453,16 @@ int ws_passage_finish(struct ws_passage *passage, struct ws_error *err)
     ws_stage_result_fini(&tail);
     datums_free(outputs, output_count);
     return rc;
+}
+
+void ws_passage_describe(struct ws_remote_options *out, const struct ws_passage *passage)
+{
+    ws_route_describe(out, passage->route);
+}
+
+const struct ws_graph *ws_passage_graph(const struct ws_passage *passage)
+{
+    return passage->route->graph;
 }
 
 int ws_passage_is_done(const struct ws_passage *passage)

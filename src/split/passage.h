@@ -29,6 +29,11 @@ struct ws_route_options {
     const char *name;       /* the tail's; NULL: MODEL~CUT~CODEC */
 };
 
+/* Whether the tail of one model goes with the head of another: 0, or WS_E_MISMATCH where
+ * the tensors that cross do not agree in name, type or shape. One model goes with itself,
+ * and any two do at their last cuts. */
+int ws_route_agrees(struct ws_splitter *head, size_t head_cut, struct ws_splitter *tail,
+                    size_t tail_cut, struct ws_error *err);
 /* WS_E_MISMATCH where a cut is not natural, or where the tensors that cross do not agree
  * in name, type or shape. */
 int ws_route_create(struct ws_route **out, const struct ws_route_options *options,
@@ -41,8 +46,6 @@ int ws_route_prepare_tail(struct ws_route *route, struct ws_error *err);
 /* What the tail is on a node: name, base, digest and encoding of `out`; the rest is left
  * alone. They live as long as the route. */
 void ws_route_describe(struct ws_remote_options *out, const struct ws_route *route);
-/* The graph whose outputs a passage gives: the tail's model. */
-const struct ws_graph *ws_route_graph(const struct ws_route *route);
 
 /* What one passage took, in ns; the parts add up to the whole. */
 struct ws_passage_times {
@@ -76,9 +79,12 @@ int ws_passage_send(struct ws_passage *passage, struct ws_remote *remote,
 /* The tail here; also where there is none, to gather the outputs. WS_E_END as above. */
 int ws_passage_finish(struct ws_passage *passage, struct ws_error *err);
 
-/* Whether the outputs are there; then these follow the graph of ws_route_graph and are
+/* Its route's ws_route_describe. */
+void ws_passage_describe(struct ws_remote_options *out, const struct ws_passage *passage);
+/* Whether the outputs are there; then they follow the graph of the tail's model, and are
  * the passage's. */
 int ws_passage_is_done(const struct ws_passage *passage);
+const struct ws_graph *ws_passage_graph(const struct ws_passage *passage);
 struct ws_datum *ws_passage_outputs(const struct ws_passage *passage, size_t *out_count);
 /* Of what was done so far. */
 const struct ws_passage_times *ws_passage_times(const struct ws_passage *passage);

@@ -1,0 +1,116 @@
+/*
+ * One request under one setting, in phases: set the edge's hardware, run head and codec
+ * on the edge, the tail on a node, or finish here from the tensors in hand. The executor
+ * maps the knobs of a space once, when it is made: `cut`, `codec`, `encoding`,
+ * `variant` or `head.variant` and `tail.variant`, `edge.threads` and `edge.provider` are
+ * its own, other `edge.*` are the device's or the emulated board's, `cloud.*` are for
+ * whoever controls the node. It owns engines, splitters, routes and the connections.
+ *
+ * Threads: one thread at a time holds the edge, and it alone calls apply, prepare, head
+ * and local. ws_executor_remote may run on any number of other threads meanwhile, also
+ * twice for one flight (the first answer counts); a flight is destroyed after all calls
+ * on it have come back. The edge is a real machine, with knobs through a device and maybe
+ * a meter, or an emulated one: then what runs here is stretched to the time the board's
+ * model says, its energy is modelled, and its idle power is counted while it waits.
+ */
+#ifndef WS_SPLIT_EXECUTOR_H
+#define WS_SPLIT_EXECUTOR_H
+
+#include "core/datum.h"
+#include "core/knob.h"
+#include "core/outcome.h"
+#include "device/device.h"
+#include "device/sampler.h"
+#include "split/passage.h"
+
+struct ws_executor;
+struct ws_flight;
+
+/* A form of the network; the first is the one that cuts are named in. */
+struct ws_executor_variant {
+    const char *name; /* as the knobs' values have it */
+    const char *path;
+    const char *model_name; /* on nodes; NULL: the path's stem */
+};
+
+struct ws_executor_options {
+    const struct ws_space *space; /* must outlive the executor */
+    const struct ws_executor_variant *variants;
+    size_t variant_count;            /* at least 1 */
+    struct ws_engine_options engine; /* where no knob says otherwise */
+    struct ws_splitter_options splitter;
+    struct ws_device *device;   /* (optional) of the real machine; must outlive */
+    struct ws_sampler *sampler; /* (optional) its meters; must outlive */
+    size_t meter;               /* which of them counts */
+};
+
+/* WS_E_NOT_FOUND, WS_E_MISMATCH name a knob or value that nothing here answers to. */
+int ws_executor_create(struct ws_executor **out,
+                       const struct ws_executor_options *options, struct ws_error *err);
+/* After its last flight; gives no hardware back, that is the device's. Takes NULL. */
+void ws_executor_destroy(struct ws_executor *executor);
+
+/* Whether the setting can be executed: its cut exists in both variants, and the tensors
+ * that cross there agree. The space's constraints are not looked at. */
+int ws_executor_has(struct ws_executor *executor, const struct ws_setting *setting);
+
+/* What a setting means for the software. */
+struct ws_executor_place {
+    size_t head_variant, tail_variant; /* equal at the last cut */
+    size_t head_cut, tail_cut;         /* numbers in the variants' models */
+    enum ws_codec codec;
+    enum ws_encoding encoding;
+    int has_tail; /* 0: the last cut, nobody is asked */
+};
+/* WS_E_MISMATCH as ws_executor_has. */
+int ws_executor_locate(struct ws_executor_place *out, struct ws_executor *executor,
+                       const struct ws_setting *setting, struct ws_error *err);
+/* A variant's model, as it runs where no knob says otherwise; its name on nodes. */
+struct ws_splitter *ws_executor_splitter(const struct ws_executor *executor,
+                                         size_t variant);
+const char *ws_executor_model_name(const struct ws_executor *executor, size_t variant);
+
+/* What setting the hardware came to. */
+struct ws_executor_applied {
+    double switch_ms; /* it took */
+    int is_exact;     /* 0: something was clamped or refused, and `reason` says what */
+    char reason[256];
+};
+/* Sets the edge's hardware. Fails where ws_device_apply does. */
+int ws_executor_apply(struct ws_executor_applied *out, struct ws_executor *executor,
+                      const struct ws_setting *setting, struct ws_error *err);
+/* Loads what the setting needs, so that its first request is as fast as the others; with
+ * `fallback` also what ws_executor_local needs. */
+int ws_executor_prepare(struct ws_executor *executor, const struct ws_setting *setting,
+                        int fallback, struct ws_error *err);
+
+/* Head and codec. `inputs` follow the head's graph and must outlive the flight. At the
+ * last cut this is all of it: the flight is done. */
+int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
+                     const struct ws_setting *setting, const struct ws_datum *inputs,
+                     struct ws_error *err);
+/* The tail on the node at `url`; timeout_ms 0: the client's default. A failure (WS_E_IO,
+ * WS_E_TIMEOUT, WS_E_REMOTE, WS_E_MISMATCH, ...) leaves the flight as it was, for another
+ * node or for ws_executor_local. WS_E_END: another answer came first. */
+int ws_executor_remote(struct ws_flight *flight, const char *url, int64_t timeout_ms,
+                       struct ws_error *err);
+/* The tail here, from the tensors in hand. WS_E_END as above. */
+int ws_executor_local(struct ws_flight *flight, struct ws_error *err);
+
+/* Whether the answer is there; then it follows the outputs of the tail variant's graph,
+ * and is the flight's. */
+int ws_flight_is_done(const struct ws_flight *flight);
+const struct ws_datum *ws_flight_outputs(const struct ws_flight *flight,
+                                         size_t *out_count);
+/* The graph whose outputs those are. */
+const struct ws_graph *ws_flight_graph(const struct ws_flight *flight);
+const struct ws_passage_times *ws_flight_times(const struct ws_flight *flight);
+/* What the flight came to, by part. Latency is the sum of its phases, exchanges that
+ * failed included; whoever lets a flight wait between phases adds that. Transfer and
+ * cloud are unknown apart where the node does not tell its times, an energy where nothing
+ * meters it. Energies take the flight to have been alone on the edge. */
+void ws_flight_outcome(struct ws_outcome *out, const struct ws_flight *flight);
+/* Takes NULL. */
+void ws_flight_destroy(struct ws_flight *flight);
+
+#endif
