@@ -5,258 +5,632 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/drift.h"
+#include "agent/local.h"
+#include "agent/peer.h"
 
-/* Of those that wait, a policy hears about this many. */
-enum { BEHIND_MAX = 16 };
+enum {
+    BEHIND_MAX = 16, /* of those that wait, a policy hears about this many */
+};
 
-/* Times of what never came are infinite; this many times the planned is slow enough. */
-static const double late_max = 1000;
+static const double late_max = 1000; /* times the planned is slow enough */
+static const double gone_pace = 1e9; /* of a link that is not there */
+static const double send_ms_default = 10000;
+static const double send_ms_least = 2;  /* less than this is not worth a try */
+static const double local_margin = 1.1; /* on what finishing here should take */
+static const double hedge_deviations = 2;
 
-/* Machines: a few per cent off at first, and a clear change may be any. The link: its
- * rate changes far more than its delay, and it is looked at again after a while. */
+/* A few per cent off at first, and a clear change may be any. */
 static const struct ws_drift_options machine_drift = {{0.02, 0}, {2, 0}, 0.05, 0};
-static const struct ws_drift_options link_drift = {{0.02, 0.05}, {0.5, 20}, 0.1, 30000};
 
-struct waiting {
+enum phase {
+    PHASE_NONE, /* a free place */
+    PHASE_HEAD,
+    PHASE_SENT,  /* with one node or two */
+    PHASE_ASKED, /* to be finished here once the edge is free */
+    PHASE_LOCAL,
+};
+
+struct flight {
+    enum phase phase;
     struct ws_agent_request request;
-    uint64_t sequence;
+    struct ws_decision decision;
+    struct ws_situation situation;  /* in which it was decided */
+    struct ws_setting current_then; /* what situation.current points at */
+    size_t node;               /* that the decision counted on, then the last asked */
+    uint32_t tried, under_way; /* bit n: node n */
+    double local_ms;           /* foreseen of finishing here, without what was learnt */
+    double local_since_ms;
 };
 
 struct ws_agent {
     const struct ws_plan *plan;
-    struct ws_policy *policy;
+    struct ws_policy *policies[WS_POLICIES_MAX];
+    size_t policy_count;
     struct ws_agent_options options;
-    /* In the order of serving, from `head` on; moved to the front when the end is hit. */
-    struct waiting *queue;
-    size_t capacity, head, count;
-    uint64_t sequence;
+    struct ws_queue queue;
     double behind_ms[BEHIND_MAX];
 
-    struct ws_drift edge, cloud, link;
+    struct ws_drift edge;
+    struct ws_local local;
+    struct ws_peer peers[WS_AGENT_NODES_MAX];
+    size_t peer_count;
+    struct ws_peer_load load;
+    double edge_w_max, edge_bytes_max; /* see struct ws_situation */
+
     struct ws_setting current;
     int has_current;
-
-    int busy;
-    uint64_t running;
-    struct ws_decision decision;    /* of the running one */
-    struct ws_situation situation;  /* in which it was decided */
-    struct ws_setting current_then; /* what situation.current points at */
-    uint64_t served, refused, switches;
+    struct flight *flights; /* [options.flights_max] */
+    size_t flight_count;
+    struct flight *holder; /* of the edge; NULL: it is free */
+    uint64_t served, refused, switches, sent, failed, finished_here;
 };
+
+/* ---- life ---- */
+
+static void fill_options(struct ws_agent *agent, const struct ws_agent_options *options)
+{
+    agent->options = *options;
+    struct ws_agent_options *o = &agent->options;
+    if (o->queue_max == 0)
+        o->queue_max = WS_AGENT_QUEUE_MAX;
+    if (o->flights_max == 0)
+        o->flights_max = 1;
+    if (!(o->send_ms_max > 0))
+        o->send_ms_max = send_ms_default;
+    agent->peer_count = o->is_alone ? 0 : o->node_count > 0 ? o->node_count : 1;
+}
+
+static int create_policies(struct ws_agent *agent, struct ws_error *err)
+{
+    const struct ws_agent_options *o = &agent->options;
+    for (size_t i = 0; i <= o->more_count; i++) {
+        const struct ws_policy_ops *ops = i == 0 ? o->policy : o->more[i - 1];
+        int rc = ops->create(&agent->policies[i], agent->plan, &o->policy_options, err);
+        if (rc != 0)
+            return rc;
+        agent->policy_count++;
+    }
+    return 0;
+}
 
 int ws_agent_create(struct ws_agent **out, const struct ws_plan *plan,
                     const struct ws_agent_options *options, struct ws_error *err)
 {
+    if (options->node_count > WS_AGENT_NODES_MAX ||
+        options->flights_max > WS_FLIGHTS_MAX || options->more_count >= WS_POLICIES_MAX)
+        return ws_error_set(err, WS_E_LIMIT,
+                            "an agent of %zu nodes, %zu requests at once and %zu "
+                            "policies: at most %d, %d and %d",
+                            options->node_count, options->flights_max,
+                            options->more_count + 1, WS_AGENT_NODES_MAX, WS_FLIGHTS_MAX,
+                            WS_POLICIES_MAX);
     struct ws_agent *agent = calloc(1, sizeof(*agent));
     if (agent == NULL)
         return ws_error_nomem(err);
     agent->plan = plan;
-    agent->options = *options;
-    if (agent->options.queue_max == 0)
-        agent->options.queue_max = WS_AGENT_QUEUE_MAX;
-    agent->capacity = 2 * agent->options.queue_max;
-    agent->queue = calloc(agent->capacity, sizeof(*agent->queue));
-    if (agent->queue == NULL) {
-        ws_agent_destroy(agent);
-        return ws_error_nomem(err);
-    }
+    fill_options(agent, options);
     ws_drift_init(&agent->edge, &machine_drift);
-    ws_drift_init(&agent->cloud, &machine_drift);
-    ws_drift_init(&agent->link, &link_drift);
-    int rc = options->policy->create(&agent->policy, plan, &options->policy_options, err);
-    if (rc != 0) {
-        ws_agent_destroy(agent);
-        return rc;
+    ws_peer_load_of(&agent->load, plan);
+    for (size_t n = 0; n < agent->peer_count; n++) {
+        struct ws_peer *peer = &agent->peers[n];
+        ws_breaker_init(&peer->breaker, &options->breaker);
+        ws_link_init(&peer->link, &plan->conditions, options->link_forget_ms);
+        ws_drift_init(&peer->cloud, &machine_drift);
+        peer->heard_ms = -INFINITY;
     }
-    *out = agent;
-    return 0;
+    int rc = ws_queue_init(&agent->queue, options->order, agent->options.queue_max, err);
+    if (rc == 0)
+        rc = ws_local_init(&agent->local, plan, &machine_drift, err);
+    agent->flights = calloc(agent->options.flights_max, sizeof(*agent->flights));
+    if (rc == 0 && agent->flights == NULL)
+        rc = ws_error_nomem(err);
+    if (rc == 0)
+        rc = create_policies(agent, err);
+    if (rc != 0)
+        ws_agent_destroy(agent);
+    else
+        *out = agent;
+    return rc;
 }
 
 void ws_agent_destroy(struct ws_agent *agent)
 {
     if (agent == NULL)
         return;
-    ws_policy_destroy(agent->policy);
-    free(agent->queue);
+    for (size_t i = 0; i < agent->policy_count; i++)
+        ws_policy_destroy(agent->policies[i]);
+    ws_queue_fini(&agent->queue);
+    ws_local_fini(&agent->local);
+    free(agent->flights);
     free(agent);
-}
-
-/* ---- the queue ---- */
-
-static int before(const struct ws_agent *agent, const struct waiting *a,
-                  const struct waiting *b)
-{
-    if (agent->options.order == WS_AGENT_DEADLINE &&
-        a->request.deadline_ms != b->request.deadline_ms)
-        return a->request.deadline_ms < b->request.deadline_ms;
-    return a->sequence < b->sequence;
 }
 
 int ws_agent_submit(struct ws_agent *agent, const struct ws_agent_request *request,
                     double now_ms, struct ws_error *err)
 {
     (void)now_ms;
-    if (agent->count == agent->options.queue_max)
-        return ws_error_set(err, WS_E_LIMIT, "the queue is full: %zu requests wait",
-                            agent->count);
-    if (agent->head + agent->count == agent->capacity) {
-        memmove(agent->queue, agent->queue + agent->head,
-                agent->count * sizeof(*agent->queue));
-        agent->head = 0;
-    }
-    struct waiting one = {*request, agent->sequence++};
-    size_t at = agent->head + agent->count;
-    for (; at > agent->head && before(agent, &one, &agent->queue[at - 1]); at--)
-        agent->queue[at] = agent->queue[at - 1];
-    agent->queue[at] = one;
-    agent->count++;
-    return 0;
+    if (request->policy >= agent->policy_count)
+        return ws_error_set(err, WS_E_NOT_FOUND, "policy %zu of %zu", request->policy,
+                            agent->policy_count);
+    return ws_queue_add(&agent->queue, request, err);
 }
 
-static struct ws_agent_request pop(struct ws_agent *agent)
+/* ---- nodes ---- */
+
+/* The one that would be quickest; WS_NO_NODE where none may be asked. */
+static size_t best_node(const struct ws_agent *agent, uint32_t without, double now_ms)
 {
-    assert(agent->count > 0);
-    struct ws_agent_request request = agent->queue[agent->head].request;
-    agent->head++;
-    agent->count--;
-    if (agent->count == 0)
-        agent->head = 0;
-    return request;
+    size_t best = WS_NO_NODE;
+    double best_score = INFINITY;
+    for (size_t n = 0; n < agent->peer_count; n++) {
+        const struct ws_peer *peer = &agent->peers[n];
+        if ((without >> n & 1u) != 0 || !ws_breaker_allows(&peer->breaker, now_ms))
+            continue;
+        if (agent->peer_count == 1)
+            return n;
+        double score = ws_peer_score(peer, &agent->load, now_ms);
+        if (best == WS_NO_NODE || score < best_score) {
+            best = n;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+static void set_node(struct ws_situation *out, const struct ws_agent *agent, size_t node,
+                     double now_ms)
+{
+    if (node == WS_NO_NODE) {
+        out->pace = gone_pace;
+        return;
+    }
+    struct ws_link_estimate link;
+    double cloud[2];
+    ws_link_get(&link, &agent->peers[node].link, now_ms);
+    ws_drift_get(cloud, &agent->peers[node].cloud, now_ms);
+    out->delay_ms = link.delay_ms;
+    out->pace = link.pace;
+    out->cloud_scale = cloud[0];
+}
+
+static struct ws_situation situation_at(const struct ws_agent *agent, size_t node,
+                                        double now_ms)
+{
+    struct ws_situation now = ws_situation_nominal(&agent->plan->conditions);
+    double edge[2];
+    ws_drift_get(edge, &agent->edge, now_ms);
+    now.edge_scale = edge[0];
+    set_node(&now, agent, node, now_ms);
+    now.current = agent->has_current ? &agent->current : NULL;
+    now.edge_w_max = agent->edge_w_max;
+    now.edge_bytes_max = agent->edge_bytes_max;
+    return now;
 }
 
 /* ---- deciding ---- */
 
-static struct ws_situation situation_at(const struct ws_agent *agent, double now_ms)
-{
-    struct ws_situation now = ws_situation_nominal(&agent->plan->conditions);
-    double edge[2], cloud[2], link[2];
-    ws_drift_get(edge, &agent->edge, now_ms);
-    ws_drift_get(cloud, &agent->cloud, now_ms);
-    ws_drift_get(link, &agent->link, now_ms);
-    now.edge_scale = edge[0];
-    now.cloud_scale = cloud[0];
-    now.delay_ms *= link[0];
-    now.pace *= link[1];
-    now.current = agent->has_current ? &agent->current : NULL;
-    return now;
-}
-
 static struct ws_policy_request ask(struct ws_agent *agent,
                                     const struct ws_agent_request *request, double now_ms)
 {
-    size_t behind = agent->count < BEHIND_MAX ? agent->count : BEHIND_MAX;
+    size_t behind = agent->queue.count < BEHIND_MAX ? agent->queue.count : BEHIND_MAX;
     for (size_t k = 0; k < behind; k++)
-        agent->behind_ms[k] = agent->queue[agent->head + k].request.deadline_ms - now_ms;
+        agent->behind_ms[k] = ws_queue_at(&agent->queue, k)->deadline_ms - now_ms;
     return (struct ws_policy_request){request->deadline_ms - now_ms,
                                       request->min_accuracy, agent->behind_ms, behind};
 }
 
+static struct flight *free_flight(struct ws_agent *agent)
+{
+    for (size_t i = 0; i < agent->options.flights_max; i++) {
+        if (agent->flights[i].phase == PHASE_NONE)
+            return &agent->flights[i];
+    }
+    return NULL;
+}
+
+static struct flight *find_flight(const struct ws_agent *agent, uint64_t id)
+{
+    for (size_t i = 0; i < agent->options.flights_max; i++) {
+        if (agent->flights[i].phase != PHASE_NONE && agent->flights[i].request.id == id)
+            return &agent->flights[i];
+    }
+    assert(!"no request of that id is in flight");
+    return NULL;
+}
+
 /* From now on the hardware is what was decided. */
-static double take(struct ws_agent *agent, const struct ws_decision *decision)
+static double take(struct ws_agent *agent, struct flight *flight)
 {
     double cost = ws_switch_ms(
         agent->options.policy_options.switch_ms, agent->plan->space.knob_count,
-        agent->has_current ? &agent->current : NULL, &decision->setting);
+        agent->has_current ? &agent->current : NULL, &flight->decision.setting);
     agent->switches += cost > 0;
-    agent->current_then = agent->current;
-    agent->situation.current = agent->has_current ? &agent->current_then : NULL;
-    agent->current = decision->setting;
+    flight->current_then = agent->current;
+    flight->situation.current = agent->has_current ? &flight->current_then : NULL;
+    agent->current = flight->decision.setting;
     agent->has_current = 1;
-    agent->decision = *decision;
     return cost;
+}
+
+static void start(struct ws_agent *agent, struct ws_agent_action *out,
+                  struct flight *flight)
+{
+    flight->phase = PHASE_HEAD;
+    agent->flight_count++;
+    agent->holder = flight;
+    *out = (struct ws_agent_action){.verb = WS_AGENT_RUN, .id = flight->request.id};
+    out->switch_ms = take(agent, flight);
+    out->decision = flight->decision;
+}
+
+/* Of those whose tail has to be done here, the one with the earliest deadline. */
+static struct flight *next_local(const struct ws_agent *agent)
+{
+    struct flight *next = NULL;
+    for (size_t i = 0; i < agent->options.flights_max; i++) {
+        struct flight *flight = &agent->flights[i];
+        if (flight->phase == PHASE_ASKED &&
+            (next == NULL || flight->request.deadline_ms < next->request.deadline_ms))
+            next = flight;
+    }
+    return next;
 }
 
 int ws_agent_next(struct ws_agent *agent, struct ws_agent_action *out, double now_ms)
 {
-    if (agent->busy || agent->count == 0)
+    if (agent->holder != NULL)
         return 0;
-    struct ws_agent_request request = pop(agent);
-    struct ws_situation now = situation_at(agent, now_ms);
+    /* What was begun is finished first. */
+    struct flight *flight = next_local(agent);
+    if (flight != NULL) {
+        flight->phase = PHASE_LOCAL;
+        flight->local_since_ms = now_ms;
+        agent->holder = flight;
+        *out = (struct ws_agent_action){.verb = WS_AGENT_LOCAL, .id = flight->request.id};
+        return 1;
+    }
+    flight = free_flight(agent);
+    if (flight == NULL || agent->queue.count == 0)
+        return 0;
+    struct ws_agent_request request = ws_queue_pop(&agent->queue);
+    size_t node = best_node(agent, 0, now_ms);
+    struct ws_situation now = situation_at(agent, node, now_ms);
     struct ws_policy_request asked = ask(agent, &request, now_ms);
-    struct ws_decision decision;
-    int rc = ws_policy_decide(agent->policy, &decision, &asked, &now, NULL);
+    struct ws_decision decision = {.latency_ms = 0};
+    int rc =
+        ws_policy_decide(agent->policies[request.policy], &decision, &asked, &now, NULL);
     if (rc == 0 && agent->options.refuse_late && decision.latency_ms > asked.deadline_ms)
         rc = WS_E_TIMEOUT;
     if (rc != 0) {
         agent->refused++;
-        *out = (struct ws_agent_action){
-            .verb = WS_AGENT_REFUSE, .id = request.id, .reason = rc};
+        *out = (struct ws_agent_action){.verb = WS_AGENT_REFUSE,
+                                        .id = request.id,
+                                        .reason = rc,
+                                        .foreseen_ms = decision.latency_ms,
+                                        .left_ms = asked.deadline_ms};
         return 1;
     }
-    agent->situation = now;
-    agent->busy = 1;
-    agent->running = request.id;
-    *out = (struct ws_agent_action){.verb = WS_AGENT_RUN, .id = request.id};
-    out->switch_ms = take(agent, &decision);
-    out->decision = decision;
+    *flight = (struct flight){
+        .request = request, .decision = decision, .situation = now, .node = node};
+    start(agent, out, flight);
     return 1;
+}
+
+/* ---- tails ---- */
+
+static double local_ms(const struct ws_agent *agent, const struct flight *flight,
+                       double now_ms)
+{
+    double edge[2];
+    ws_drift_get(edge, &agent->edge, now_ms);
+    return flight->local_ms * edge[0] * ws_local_scale(&agent->local, now_ms) *
+           local_margin;
+}
+
+/* Transfer and tail on a node. */
+static double remote_ms(const struct ws_agent *agent, const struct flight *flight,
+                        size_t node, double now_ms)
+{
+    if (flight->decision.entry == WS_NO_ENTRY)
+        return ws_peer_score(&agent->peers[node], &agent->load, now_ms);
+    struct ws_situation now = ws_situation_nominal(&agent->plan->conditions);
+    set_node(&now, agent, node, now_ms);
+    struct ws_outcome parts = agent->plan->entries[flight->decision.entry].outcome;
+    double transfer = 0, cloud = 0;
+    (void)ws_outcome_get(&transfer, &parts, WS_TRANSFER_MS);
+    (void)ws_outcome_get(&cloud, &parts, WS_CLOUD_MS);
+    ws_outcome_set(&parts, WS_EDGE_MS, 0);
+    ws_outcome_set(&parts, WS_LATENCY_MS, transfer + cloud);
+    return ws_situation_foresee(&now, &parts, &agent->plan->conditions);
+}
+
+static void under_way(struct ws_agent *agent, struct flight *flight, size_t node,
+                      double now_ms)
+{
+    ws_breaker_begin(&agent->peers[node].breaker, now_ms);
+    agent->peers[node].in_flight++;
+    agent->sent++;
+    flight->tried |= 1u << node;
+    flight->under_way |= 1u << node;
+    flight->node = node;
+}
+
+/* How long to wait for a node. While it can be finished here in time after that, until
+ * then; where it would be late anyway, as long as an answer is likely to come. */
+static double patience_ms(const struct ws_agent *agent, const struct flight *flight,
+                          double remote, double now_ms)
+{
+    double left = flight->request.deadline_ms - now_ms;
+    double spare = left - local_ms(agent, flight, now_ms);
+    double wait = spare >= remote ? spare : fmax(left, 2 * remote);
+    return fmin(fmax(wait, send_ms_least), agent->options.send_ms_max);
+}
+
+static void send_next(struct ws_agent *agent, struct ws_agent_send *out,
+                      struct flight *flight, double now_ms)
+{
+    size_t node = best_node(agent, flight->tried, now_ms);
+    *out = (struct ws_agent_send){.node = WS_NO_NODE, .second = WS_NO_NODE};
+    if (node != WS_NO_NODE && flight->tried != 0) {
+        /* Another one only if it is in time, or this machine is not either. */
+        double left = flight->request.deadline_ms - now_ms;
+        if (remote_ms(agent, flight, node, now_ms) > left &&
+            local_ms(agent, flight, now_ms) <= left)
+            node = WS_NO_NODE;
+    }
+    if (node == WS_NO_NODE) {
+        flight->phase = PHASE_ASKED;
+        return;
+    }
+    double remote = remote_ms(agent, flight, node, now_ms);
+    flight->phase = PHASE_SENT;
+    under_way(agent, flight, node, now_ms);
+    out->node = node;
+    out->timeout_ms = patience_ms(agent, flight, remote, now_ms);
+    if (!agent->options.hedge)
+        return;
+    struct ws_link_estimate link;
+    ws_link_get(&link, &agent->peers[node].link, now_ms);
+    out->second = best_node(agent, flight->tried, now_ms);
+    out->hedge_ms = fmin(remote * (1 + hedge_deviations * link.spread), out->timeout_ms);
+}
+
+void ws_agent_head_done(struct ws_agent *agent, struct ws_agent_send *out, uint64_t id,
+                        double now_ms)
+{
+    struct flight *flight = find_flight(agent, id);
+    assert(flight->phase == PHASE_HEAD && agent->holder == flight);
+    agent->holder = NULL;
+    flight->local_ms = ws_local_foresee(&agent->local, &flight->decision.setting,
+                                        flight->decision.entry);
+    send_next(agent, out, flight, now_ms);
+}
+
+void ws_agent_hedged(struct ws_agent *agent, uint64_t id, size_t node, double now_ms)
+{
+    struct flight *flight = find_flight(agent, id);
+    assert(flight->phase == PHASE_SENT && node < agent->peer_count);
+    under_way(agent, flight, node, now_ms);
+}
+
+static const struct ws_outcome *planned(const struct ws_agent *agent,
+                                        const struct flight *flight)
+{
+    return flight->decision.entry == WS_NO_ENTRY
+               ? NULL
+               : &agent->plan->entries[flight->decision.entry].outcome;
+}
+
+static void back(struct ws_agent *agent, struct flight *flight, size_t node)
+{
+    agent->peers[node].in_flight--;
+    flight->under_way &= ~(1u << node);
+}
+
+void ws_agent_send_failed(struct ws_agent *agent, struct ws_agent_send *out, uint64_t id,
+                          size_t node, int rc, double sent_ms, double now_ms)
+{
+    struct flight *flight = find_flight(agent, id);
+    struct ws_peer *peer = &agent->peers[node];
+    const struct ws_outcome *plan = planned(agent, flight);
+    assert(flight->phase == PHASE_SENT && (flight->under_way >> node & 1u) != 0);
+    back(agent, flight, node);
+    agent->failed++;
+    ws_breaker_fail(&peer->breaker, now_ms);
+    if (rc == WS_E_TIMEOUT && plan != NULL) {
+        double cloud = 0;
+        (void)ws_outcome_get(&cloud, plan, WS_CLOUD_MS);
+        ws_link_observe_least(&peer->link, plan, sent_ms - cloud, now_ms);
+    }
+    if (flight->under_way != 0) {
+        *out = (struct ws_agent_send){
+            .node = WS_NO_NODE, .second = WS_NO_NODE, .is_under_way = 1};
+        return;
+    }
+    send_next(agent, out, flight, now_ms);
 }
 
 /* ---- learning ---- */
 
 static void observe(struct ws_drift *drift, const struct ws_outcome *plan,
-                    const struct ws_outcome *seen, enum ws_measure part,
-                    const double share[2], double now_ms)
-{
-    double planned, took;
-    if (ws_outcome_get(&planned, plan, part) != 0 ||
-        ws_outcome_get(&took, seen, part) != 0 || !(planned > 0) || !(took > 0))
-        return;
-    ws_drift_observe(drift, share, fmin(took / planned, late_max), now_ms);
-}
-
-static void learn_parts(struct ws_agent *agent, const struct ws_outcome *seen,
-                        double now_ms)
+                    const struct ws_outcome *seen, enum ws_measure part, double now_ms)
 {
     const double whole[2] = {1, 0};
-    const struct ws_conditions *reference = &agent->plan->conditions;
-    if (agent->decision.entry == WS_NO_ENTRY)
+    double foreseen, took;
+    if (ws_outcome_get(&foreseen, plan, part) != 0 ||
+        ws_outcome_get(&took, seen, part) != 0 || !(foreseen > 0) || !(took > 0))
         return;
-    const struct ws_outcome *plan = &agent->plan->entries[agent->decision.entry].outcome;
-    observe(&agent->edge, plan, seen, WS_EDGE_MS, whole, now_ms);
-    observe(&agent->cloud, plan, seen, WS_CLOUD_MS, whole, now_ms);
-    /* Which share of the planned transfer is delay, and which follows the rate. */
-    struct ws_transfer split = ws_transfer_of(plan, reference);
-    double delay = split.per_delay * ws_situation_nominal(reference).delay_ms;
-    double sum = delay + split.at_pace;
-    if (sum > 0) {
-        const double share[2] = {delay / sum, split.at_pace / sum};
-        observe(&agent->link, plan, seen, WS_TRANSFER_MS, share, now_ms);
+    ws_drift_observe(drift, whole, fmin(took / foreseen, late_max), now_ms);
+}
+
+static void learn_parts(struct ws_agent *agent, const struct flight *flight, size_t node,
+                        const struct ws_outcome *seen, double now_ms)
+{
+    const struct ws_outcome *plan = planned(agent, flight);
+    double transfer;
+    if (plan == NULL)
+        return;
+    observe(&agent->edge, plan, seen, WS_EDGE_MS, now_ms);
+    if (node == WS_NO_NODE)
+        return;
+    struct ws_peer *peer = &agent->peers[node];
+    observe(&peer->cloud, plan, seen, WS_CLOUD_MS, now_ms);
+    if (ws_outcome_get(&transfer, seen, WS_TRANSFER_MS) == 0 && transfer > 0) {
+        ws_link_observe(&peer->link, plan, transfer, now_ms);
+        peer->heard_ms = now_ms;
     }
+}
+
+static void release(struct ws_agent *agent, struct flight *flight)
+{
+    for (size_t n = 0; n < agent->peer_count; n++) {
+        if ((flight->under_way >> n & 1u) != 0)
+            back(agent, flight, n);
+    }
+    if (agent->holder == flight)
+        agent->holder = NULL;
+    flight->phase = PHASE_NONE;
+    agent->flight_count--;
+}
+
+void ws_agent_finish_from(struct ws_agent *agent, uint64_t id, size_t node,
+                          const struct ws_outcome *outcome, double now_ms)
+{
+    struct flight *flight = find_flight(agent, id);
+    if (flight->phase == PHASE_LOCAL) {
+        /* Says nothing of the setting that was decided: it was not carried out. */
+        agent->finished_here++;
+        ws_local_observe(&agent->local, flight->local_ms, now_ms - flight->local_since_ms,
+                         now_ms);
+    } else {
+        if (flight->phase == PHASE_SENT && node != WS_NO_NODE) {
+            ws_breaker_succeed(&agent->peers[node].breaker);
+            agent->peers[node].heard_ms = now_ms;
+        }
+        ws_policy_learn(agent->policies[flight->request.policy], &flight->decision,
+                        &flight->situation, outcome);
+        learn_parts(agent, flight, node, outcome, now_ms);
+    }
+    agent->served++;
+    release(agent, flight);
 }
 
 void ws_agent_finish(struct ws_agent *agent, uint64_t id,
                      const struct ws_outcome *outcome, double now_ms)
 {
-    assert(agent->busy && agent->running == id);
-    (void)id;
-    agent->busy = 0;
-    agent->served++;
-    ws_policy_learn(agent->policy, &agent->decision, &agent->situation, outcome);
-    learn_parts(agent, outcome, now_ms);
+    ws_agent_finish_from(agent, id, find_flight(agent, id)->node, outcome, now_ms);
 }
+
+void ws_agent_abort(struct ws_agent *agent, uint64_t id, double now_ms)
+{
+    (void)now_ms;
+    release(agent, find_flight(agent, id));
+}
+
+/* ---- what is told ---- */
 
 void ws_agent_note_link(struct ws_agent *agent, const struct ws_conditions *link,
                         double now_ms)
 {
-    const struct ws_conditions *reference = &agent->plan->conditions;
-    struct ws_situation plan = ws_situation_nominal(reference), now = plan;
-    ws_situation_set_link(&now, reference, link);
-    ws_drift_init(&agent->link, &link_drift);
-    agent->link.factor[0] = plan.delay_ms > 0 ? now.delay_ms / plan.delay_ms : 1;
-    agent->link.factor[1] = now.pace;
-    agent->link.at_ms = now_ms;
-    agent->link.count = 1;
+    if (agent->peer_count > 0)
+        ws_link_note(&agent->peers[0].link, link, now_ms);
+}
+
+/* How far `value` has come from `good` to `bad`, 0 to 1; the two in any order. */
+static double severity(double value, double good, double bad)
+{
+    if (good == bad)
+        return 0;
+    return fmin(fmax((value - good) / (bad - good), 0), 1);
+}
+
+void ws_agent_note_edge(struct ws_agent *agent, const struct ws_conditions *edge,
+                        double memory_bytes)
+{
+    const struct ws_agent_care *care = &agent->options.care;
+    double value, worst = 0;
+    if (ws_conditions_get(&value, edge, WS_TEMPERATURE_C) == 0)
+        worst = severity(value, care->warm_c, care->hot_c);
+    if (ws_conditions_get(&value, edge, WS_BATTERY) == 0)
+        worst = fmax(worst, severity(value, care->battery_low, care->battery_min));
+    agent->edge_w_max = worst > 0 ? ws_local_power_w(&agent->local, worst) : 0;
+    agent->edge_bytes_max = memory_bytes;
+}
+
+int ws_agent_probe(struct ws_agent *agent, size_t *out_node, double now_ms)
+{
+    for (size_t n = 0; agent->options.probe_ms > 0 && n < agent->peer_count; n++) {
+        struct ws_peer *peer = &agent->peers[n];
+        enum ws_breaker_state state = ws_breaker_state(&peer->breaker, now_ms);
+        int is_due = state == WS_BREAKER_TRIAL ||
+                     (state == WS_BREAKER_CLOSED && peer->in_flight == 0 &&
+                      now_ms - peer->heard_ms >= agent->options.probe_ms);
+        if (!is_due || peer->is_probed)
+            continue;
+        peer->is_probed = 1;
+        peer->heard_ms = now_ms;
+        ws_breaker_begin(&peer->breaker, now_ms);
+        *out_node = n;
+        return 1;
+    }
+    return 0;
+}
+
+void ws_agent_probed(struct ws_agent *agent, size_t node, int rc, double round_trip_ms,
+                     double bytes, double bytes_ms, double now_ms)
+{
+    struct ws_peer *peer = &agent->peers[node];
+    peer->is_probed = 0;
+    if (rc != 0) {
+        ws_breaker_fail(&peer->breaker, now_ms);
+        return;
+    }
+    ws_breaker_succeed(&peer->breaker);
+    peer->heard_ms = now_ms;
+    ws_link_observe_probe(&peer->link, 0, round_trip_ms, now_ms);
+    if (bytes > 0)
+        ws_link_observe_probe(&peer->link, bytes, bytes_ms, now_ms);
 }
 
 void ws_agent_get_state(struct ws_agent_state *out, const struct ws_agent *agent,
                         double now_ms)
 {
-    *out = (struct ws_agent_state){situation_at(agent, now_ms),
-                                   agent->count,
-                                   agent->busy,
-                                   agent->served,
-                                   agent->refused,
-                                   agent->switches};
+    *out = (struct ws_agent_state){
+        .situation = situation_at(agent, best_node(agent, 0, now_ms), now_ms),
+        .waiting = agent->queue.count,
+        .in_flight = agent->flight_count,
+        .busy = agent->holder != NULL,
+        .served = agent->served,
+        .refused = agent->refused,
+        .switches = agent->switches,
+        .sent = agent->sent,
+        .failed = agent->failed,
+        .local = agent->finished_here,
+    };
+}
+
+size_t ws_agent_node_count(const struct ws_agent *agent)
+{
+    return agent->peer_count;
+}
+
+void ws_agent_get_node(struct ws_agent_node *out, const struct ws_agent *agent,
+                       size_t node, double now_ms)
+{
+    const struct ws_peer *peer = &agent->peers[node];
+    struct ws_link_estimate link;
+    double cloud[2];
+    ws_link_get(&link, &peer->link, now_ms);
+    ws_drift_get(cloud, &peer->cloud, now_ms);
+    *out = (struct ws_agent_node){
+        .breaker = ws_breaker_state(&peer->breaker, now_ms),
+        .opened = peer->breaker.opened,
+        .in_flight = peer->in_flight,
+        .delay_ms = link.delay_ms,
+        .mbit_s = link.mbit_s,
+        .pace = link.pace,
+        .spread = link.spread,
+        .age_ms = link.age_ms,
+        .cloud_scale = cloud[0],
+    };
 }

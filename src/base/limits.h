@@ -37,6 +37,9 @@
 #define WS_TRACE_ROWS_MAX   1000000             /* rows of a trace of conditions */
 #define WS_SEARCH_ALL_MAX   4194304     /* settings that a search counts through */
 #define WS_AGENT_QUEUE_MAX  4096        /* requests that wait in an agent */
+#define WS_AGENT_NODES_MAX  32          /* nodes of an agent */
+#define WS_FLIGHTS_MAX      512         /* requests in any phase at once */
+#define WS_POLICIES_MAX     16          /* policies that one agent holds */
 #define WS_OIP_BODY_MAX     (1u << 30)  /* bytes of a message's body, decoded */
 #define WS_OIP_JSON_MAX     (16u << 20) /* bytes of JSON in a message */
 #define WS_OIP_STRINGS_MAX  (1u << 24)  /* elements of a BYTES tensor */
@@ -45,6 +48,7 @@
 #define WS_HTTP_HEADERS_MAX 16384       /* bytes of one request's headers, about */
 #define WS_NODE_MODELS_MAX  1024        /* models of a node, loaded or not */
 #define WS_NODE_STAGES_MAX  4096        /* cuts and codecs of one model in use */
+#define WS_SERIES_MAX       1024        /* label combinations of one metric */
 #define WS_SYSFS_PATH_MAX   512         /* bytes of a path below sysfs */
 #define WS_SYSFS_TEXT_MAX   4097        /* bytes of an attribute, a page and a NUL */
 #define WS_SYSFS_LIST_MAX   65536       /* bytes of the names in one directory */

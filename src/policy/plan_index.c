@@ -44,6 +44,9 @@ struct ws_index {
     } * hardware;                /* likewise: values of switch_knobs; NULL: none cost */
     struct ws_setting *settings; /* likewise, only where more knobs than those cost */
     uint32_t *entries;           /* likewise: number in the plan */
+    struct demand {
+        double edge_w, edge_bytes; /* 0 where unknown */
+    } * demands;                   /* likewise */
     size_t count;
     struct node *nodes;
     size_t node_count;
@@ -75,6 +78,8 @@ struct question {
     double deadline_ms;
     double min_accuracy; /* -INFINITY: any, unknown ones too */
     int switching;       /* whether the hardware is set to something that counts */
+    int stay;            /* it must not change */
+    int sparing;         /* whether the edge is to be spared */
     struct hardware current;
 };
 
@@ -307,6 +312,7 @@ static int allocate(struct ws_index *index, struct builder *b, size_t capacity,
     b->sort = calloc(capacity, sizeof(*b->sort));
     index->terms = calloc(capacity, sizeof(*index->terms));
     index->entries = calloc(capacity, sizeof(*index->entries));
+    index->demands = calloc(capacity, sizeof(*index->demands));
     /* Halving a count above LEAF_MAX leaves at least LEAF_MAX / 2 in each half. */
     index->nodes = calloc(4 * capacity / LEAF_MAX + 2, sizeof(*index->nodes));
     if (index->switch_knob_count > 0)
@@ -314,7 +320,8 @@ static int allocate(struct ws_index *index, struct builder *b, size_t capacity,
     if (index->switch_more)
         index->settings = calloc(capacity, sizeof(*index->settings));
     if (b->terms == NULL || b->entries == NULL || b->order == NULL || b->sort == NULL ||
-        index->terms == NULL || index->entries == NULL || index->nodes == NULL ||
+        index->terms == NULL || index->entries == NULL || index->demands == NULL ||
+        index->nodes == NULL ||
         (index->switch_knob_count > 0 && index->hardware == NULL) ||
         (index->switch_more && index->settings == NULL))
         return ws_error_nomem(err);
@@ -329,6 +336,9 @@ static void lay_out(struct builder *b)
         uint32_t item = b->order[i];
         index->terms[i] = b->terms[item];
         index->entries[i] = b->entries[item];
+        const struct ws_outcome *outcome = &b->plan->entries[b->entries[item]].outcome;
+        index->demands[i].edge_w = ws_situation_edge_w(outcome);
+        (void)ws_outcome_get(&index->demands[i].edge_bytes, outcome, WS_EDGE_MEM_BYTES);
         const struct ws_setting *setting = &b->plan->entries[b->entries[item]].setting;
         for (size_t k = 0; k < index->switch_knob_count; k++)
             index->hardware[i].value[k] = setting->value[index->switch_knobs[k]];
@@ -386,6 +396,7 @@ void ws_index_destroy(struct ws_index *index)
     free(index->hardware);
     free(index->settings);
     free(index->entries);
+    free(index->demands);
     free(index->nodes);
     free(index);
 }
@@ -408,6 +419,14 @@ static inline int better(double first, double second, size_t entry, const struct
     return entry < b->entry;
 }
 
+static inline int spares(const struct ws_index *index, const struct question *q, size_t i)
+{
+    const struct demand *demand = &index->demands[i];
+    const struct ws_situation *now = &q->now;
+    return (!(now->edge_w_max > 0) || demand->edge_w <= now->edge_w_max) &&
+           (!(now->edge_bytes_max > 0) || demand->edge_bytes <= now->edge_bytes_max);
+}
+
 /* Both of the following are written without early exits where a branch would be a coin's
  * toss: a wrong guess of the processor costs more than the arithmetic it would save. */
 static inline void look(const struct ws_index *index, const struct question *q,
@@ -420,9 +439,12 @@ static inline void look(const struct ws_index *index, const struct question *q,
     if (!((first <= best->first) & (t->accuracy >= q->min_accuracy) &
           (fastest | (latency <= q->deadline_ms))))
         return;
+    if (q->sparing && !spares(index, q, i))
+        return;
     if (q->switching) {
-        latency += switch_of(index, q, i);
-        if (!fastest && latency > q->deadline_ms)
+        double cost = switch_of(index, q, i);
+        latency += cost;
+        if ((!fastest && latency > q->deadline_ms) || (q->stay && cost > 0))
             return;
     }
     first = fastest ? latency : energy;
@@ -454,6 +476,8 @@ static struct question ask(const struct ws_index *index,
         .deadline_ms = query->deadline_ms,
         .min_accuracy = query->min_accuracy > 0 ? query->min_accuracy : -INFINITY,
         .switching = index->switch_knob_count > 0 && query->now->current != NULL,
+        .stay = query->stay,
+        .sparing = query->now->edge_w_max > 0 || query->now->edge_bytes_max > 0,
     };
     for (size_t k = 0; q.switching && k < index->switch_knob_count; k++)
         q.current.value[k] = query->now->current->value[index->switch_knobs[k]];

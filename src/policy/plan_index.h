@@ -1,6 +1,7 @@
 /*
  * Finds entries of a plan under conditions that change before every call: the one with
- * the least energy whose foreseen time keeps a deadline, or the one with the least time.
+ * the least energy whose foreseen time keeps a deadline, or the one with the least time;
+ * never one that draws or takes more on the edge than the situation allows.
  * Entries lie in a tree of boxes over the coefficients of their time (situation.h); the
  * smallest coefficient of a box bounds the time of all it holds whatever the scales are,
  * so most of the tree is never looked at, and the answer is exactly that of looking at
@@ -28,6 +29,7 @@ struct ws_index_query {
     const struct ws_situation *now;
     double deadline_ms;
     double min_accuracy; /* entries with an unknown accuracy pass only 0 */
+    int stay;            /* only entries that need no switching */
 };
 
 struct ws_index_hit {

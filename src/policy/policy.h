@@ -37,7 +37,10 @@ struct ws_policy_options {
     const struct ws_spread *own;
     const double *switch_ms; /* [knob_count of the plan's space]; NULL: no cost */
     double idle_w;           /* of the edge, for transfer time beyond the plan's */
-    const void *oracle;      /* for replay's own; policies here know nothing of it */
+    /* `wattshed`: hardware is switched only where that saves more than this share of a
+     * request's energy, or where the deadline needs it. 0: off. */
+    double hysteresis;
+    const void *oracle; /* for replay's own; policies here know nothing of it */
 };
 
 struct ws_policy_ops {

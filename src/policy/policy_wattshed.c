@@ -30,6 +30,7 @@ struct wattshed {
     struct ws_index *index;
     double *margin; /* [entry_count] */
     double guard;
+    double hysteresis;
     const double *switch_ms; /* [knob_count] or NULL; the caller's */
     double feedback;         /* logarithm of the common factor, before the band */
 };
@@ -71,6 +72,7 @@ static int wattshed_create(struct ws_policy **out, const struct ws_plan *plan,
         return ws_error_nomem(err);
     self->base = (struct ws_policy){&ws_policy_wattshed, plan};
     self->guard = options->guard;
+    self->hysteresis = options->hysteresis;
     self->switch_ms = options->switch_ms;
     int rc = self->guard > 0 ? create_index(self, plan, options, err)
                              : ws_walk_create(&self->walk, plan, err);
@@ -108,7 +110,47 @@ static double budget_ms(const struct wattshed *self,
     return budget;
 }
 
+/* The cheapest within the query, unless the hardware would have to change for it and
+ * hardly more is spent where it stays as it is: frequencies are not to flap. */
+static struct ws_index_hit cheapest(const struct wattshed *self,
+                                    const struct ws_index_query *query)
+{
+    struct ws_index_hit hit = ws_index_cheapest(self->index, query);
+    if (!(self->hysteresis > 0) || hit.entry == WS_NO_ENTRY ||
+        query->now->current == NULL)
+        return hit;
+    const struct ws_plan *plan = self->base.plan;
+    if (!(ws_switch_ms(self->switch_ms, plan->space.knob_count, query->now->current,
+                       &plan->entries[hit.entry].setting) > 0))
+        return hit;
+    struct ws_index_query stay = *query;
+    stay.stay = 1;
+    struct ws_index_hit same = ws_index_cheapest(self->index, &stay);
+    return same.entry != WS_NO_ENTRY &&
+                   same.energy_j <= hit.energy_j * (1 + self->hysteresis)
+               ? same
+               : hit;
+}
+
 /* Within the deadline and what the queue leaves; within the deadline; the fastest. */
+static struct ws_index_hit choose_spared(const struct wattshed *self,
+                                         const struct ws_policy_request *request,
+                                         const struct ws_situation *now)
+{
+    struct ws_index_query query = {now, request->deadline_ms, request->min_accuracy, 0};
+    double budget = budget_ms(self, request, &query);
+    query.deadline_ms = fmin(request->deadline_ms, budget);
+    struct ws_index_hit hit = cheapest(self, &query);
+    if (hit.entry == WS_NO_ENTRY && budget < request->deadline_ms) {
+        query.deadline_ms = request->deadline_ms;
+        hit = cheapest(self, &query);
+    }
+    if (hit.entry == WS_NO_ENTRY)
+        hit = ws_index_fastest(self->index, &query);
+    return hit;
+}
+
+/* An edge that is to be spared is, as long as anything can then be done at all. */
 static struct ws_index_hit choose(const struct wattshed *self,
                                   const struct ws_policy_request *request,
                                   const struct ws_situation *now)
@@ -119,17 +161,11 @@ static struct ws_index_hit choose(const struct wattshed *self,
     inflated.cloud_scale *= factor;
     inflated.delay_ms *= factor;
     inflated.pace *= factor;
-    struct ws_index_query query = {&inflated, request->deadline_ms,
-                                   request->min_accuracy};
-    double budget = budget_ms(self, request, &query);
-    query.deadline_ms = fmin(request->deadline_ms, budget);
-    struct ws_index_hit hit = ws_index_cheapest(self->index, &query);
-    if (hit.entry == WS_NO_ENTRY && budget < request->deadline_ms) {
-        query.deadline_ms = request->deadline_ms;
-        hit = ws_index_cheapest(self->index, &query);
+    struct ws_index_hit hit = choose_spared(self, request, &inflated);
+    if (hit.entry == WS_NO_ENTRY && (now->edge_w_max > 0 || now->edge_bytes_max > 0)) {
+        inflated.edge_w_max = inflated.edge_bytes_max = 0;
+        hit = choose_spared(self, request, &inflated);
     }
-    if (hit.entry == WS_NO_ENTRY)
-        hit = ws_index_fastest(self->index, &query);
     return hit;
 }
 

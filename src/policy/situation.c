@@ -56,6 +56,15 @@ double ws_situation_foresee(const struct ws_situation *now,
            (latency - edge - transfer - cloud);
 }
 
+double ws_situation_edge_w(const struct ws_outcome *outcome)
+{
+    double ms, joules;
+    if (ws_outcome_get(&ms, outcome, WS_EDGE_MS) != 0 || !(ms > 0) ||
+        ws_outcome_get(&joules, outcome, WS_EDGE_ENERGY_J) != 0)
+        return 0;
+    return joules / ms * 1000;
+}
+
 double ws_switch_ms(const double *switch_ms, size_t knob_count,
                     const struct ws_setting *from, const struct ws_setting *to)
 {

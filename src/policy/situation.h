@@ -36,6 +36,10 @@ struct ws_situation {
     double delay_ms;    /* of the link, one way; the plan's own where it is not known */
     double pace;        /* the plan's link rate over the rate now: 10 is a tenth */
     const struct ws_setting *current; /* what the hardware is set to; NULL: no matter */
+    /* What a setting may draw and take on the edge, where it has to be spared; 0: any. An
+     * entry that does not know passes. */
+    double edge_w_max;
+    double edge_bytes_max;
 };
 
 struct ws_decision {
@@ -69,6 +73,9 @@ void ws_situation_set_link(struct ws_situation *out,
 double ws_situation_foresee(const struct ws_situation *now,
                             const struct ws_outcome *outcome,
                             const struct ws_conditions *reference);
+
+/* Mean power of an outcome's edge part, or 0 where it is not known. */
+double ws_situation_edge_w(const struct ws_outcome *outcome);
 
 /* Milliseconds to switch: the largest of the costs of the knobs that change (NULL: no
  * switch costs anything). */

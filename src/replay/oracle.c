@@ -188,7 +188,8 @@ static int index_decide(struct ws_policy *policy, struct ws_decision *out,
         return rc;
     struct ws_situation nominal = ws_situation_nominal(&self->means.conditions);
     nominal.current = now->current;
-    struct ws_index_query query = {&nominal, request->deadline_ms, request->min_accuracy};
+    struct ws_index_query query = {&nominal, request->deadline_ms, request->min_accuracy,
+                                   0};
     struct ws_index_hit hit = ws_index_cheapest(self->index, &query);
     if (hit.entry == WS_NO_ENTRY)
         hit = ws_index_fastest(self->index, &query);

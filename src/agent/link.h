@@ -1,0 +1,46 @@
+/*
+ * What is believed of the link to one node: its delay and its rate, how much they vary,
+ * and how old that is. It learns from transfers of the plan's entries, from probes of a
+ * known size, and from transfers that were given up (which took at least so long), all
+ * through one drift filter of two factors, delay and pace, relative to the link that the
+ * plan was made over. Plain data, no allocation.
+ */
+#ifndef WS_AGENT_LINK_H
+#define WS_AGENT_LINK_H
+
+#include "agent/drift.h"
+#include "core/outcome.h"
+
+struct ws_link {
+    struct ws_drift drift;
+    struct ws_conditions reference; /* the plan's */
+};
+
+struct ws_link_estimate {
+    double delay_ms; /* one way */
+    double pace;     /* the plan's rate over the rate now */
+    double mbit_s;   /* 0 where the plan's own rate is not known */
+    double spread;   /* standard deviation of a transfer's time over its mean */
+    double age_ms;   /* since the last observation; infinite before the first */
+};
+
+/* forget_ms: time constant of the way back to the plan's link; 0: 30 s. */
+void ws_link_init(struct ws_link *link, const struct ws_conditions *reference,
+                  double forget_ms);
+
+/* A transfer of an entry of the plan took so long. */
+void ws_link_observe(struct ws_link *link, const struct ws_outcome *planned,
+                     double took_ms, double now_ms);
+/* It was given up after so long: an observation only where more was foreseen of it. */
+void ws_link_observe_least(struct ws_link *link, const struct ws_outcome *planned,
+                           double least_ms, double now_ms);
+/* A round trip that carried `bytes` one way (0: next to nothing). What the plan does not
+ * know of its link cannot be compared and is passed over. */
+void ws_link_observe_probe(struct ws_link *link, double bytes, double round_trip_ms,
+                           double now_ms);
+/* It was measured by other means: believed until observations say otherwise. */
+void ws_link_note(struct ws_link *link, const struct ws_conditions *now, double now_ms);
+
+void ws_link_get(struct ws_link_estimate *out, const struct ws_link *link, double now_ms);
+
+#endif

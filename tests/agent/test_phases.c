@@ -1,0 +1,425 @@
+/*
+ * Requests in phases, on a virtual clock: heads that overlap transfers, tails that fail
+ * or come too late, nodes that go and come back, an edge that is to be spared.
+ */
+#include "check.h"
+
+#include <string.h>
+
+#include "agent/agent.h"
+#include "policy/make_plan.h"
+
+/* Whole there, half and half, whole here; and whole here in a thriftier way. */
+static const struct plan_row rows[] = {
+    {10, 20, 70, 70, 0.61, 600000},
+    {60, 5, 65, 60, 0.60, 25000},
+    {440, 0, 0, 2, 0.58, 0},
+};
+
+enum { WHOLE, HALF, HERE };
+
+struct scene {
+    struct ws_plan plan;
+    struct ws_agent *agent;
+};
+
+static void setup(struct scene *s, struct ws_agent_options *options)
+{
+    make_plan(&s->plan, rows, 3);
+    if (options->policy == NULL)
+        assert_int_equal(ws_policy_find(&options->policy, "wattshed", NULL), 0);
+    options->policy_options.guard = 0.95;
+    assert_int_equal(ws_agent_create(&s->agent, &s->plan, options, NULL), 0);
+}
+
+static void teardown(struct scene *s)
+{
+    ws_agent_destroy(s->agent);
+    free_plan(&s->plan);
+}
+
+static void submit(struct scene *s, uint64_t id, double deadline_ms, double now_ms)
+{
+    const struct ws_agent_request request = {id, deadline_ms, 0, 0};
+    assert_int_equal(ws_agent_submit(s->agent, &request, now_ms, NULL), 0);
+}
+
+static size_t run(struct scene *s, uint64_t id, double now_ms)
+{
+    struct ws_agent_action action;
+    assert_int_equal(ws_agent_next(s->agent, &action, now_ms), 1);
+    assert_int_equal(action.verb, WS_AGENT_RUN);
+    assert_int_equal(action.id, id);
+    return action.decision.entry;
+}
+
+static void nothing_to_do(struct scene *s, double now_ms)
+{
+    struct ws_agent_action action;
+    assert_int_equal(ws_agent_next(s->agent, &action, now_ms), 0);
+}
+
+static struct ws_agent_send head_done(struct scene *s, uint64_t id, double now_ms)
+{
+    struct ws_agent_send send;
+    ws_agent_head_done(s->agent, &send, id, now_ms);
+    return send;
+}
+
+static struct ws_agent_send failed(struct scene *s, uint64_t id, size_t node, int rc,
+                                   double sent_ms, double now_ms)
+{
+    struct ws_agent_send send;
+    ws_agent_send_failed(s->agent, &send, id, node, rc, sent_ms, now_ms);
+    return send;
+}
+
+static void finish(struct scene *s, uint64_t id, size_t entry, size_t node, double now_ms)
+{
+    ws_agent_finish_from(s->agent, id, node, &s->plan.entries[entry].outcome, now_ms);
+}
+
+static void finish_here(struct scene *s, uint64_t id, double from_ms, double to_ms)
+{
+    struct ws_agent_action action;
+    const struct ws_outcome nothing = {0};
+    assert_int_equal(ws_agent_next(s->agent, &action, from_ms), 1);
+    assert_int_equal(action.verb, WS_AGENT_LOCAL);
+    assert_int_equal(action.id, id);
+    ws_agent_finish_from(s->agent, id, WS_NO_NODE, &nothing, to_ms);
+}
+
+/* While one is under way the edge serves the next, up to as many as fit. */
+static void test_phases_overlap(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct ws_agent_options options = {.flights_max = 3, .queue_max = 8};
+    setup(&s, &options);
+    for (uint64_t id = 1; id <= 4; id++)
+        submit(&s, id, 200, 0);
+    run(&s, 1, 0);
+    nothing_to_do(&s, 0); /* the edge is taken */
+    assert_int_equal(head_done(&s, 1, 60).node, 0);
+    run(&s, 2, 60);
+    assert_int_equal(head_done(&s, 2, 70).node, 0);
+    run(&s, 3, 70);
+    assert_int_equal(head_done(&s, 3, 80).node, 0);
+    nothing_to_do(&s, 80); /* three are on their way */
+    struct ws_agent_state now;
+    ws_agent_get_state(&now, s.agent, 80);
+    assert_int_equal(now.in_flight, 3);
+    assert_int_equal(now.waiting, 1);
+    assert_int_equal(now.busy, 0);
+    finish(&s, 2, WHOLE, 0, 150);
+    run(&s, 4, 150);
+    finish(&s, 1, HALF, 0, 160);
+    finish(&s, 4, HERE, WS_NO_NODE, 600);
+    finish(&s, 3, WHOLE, 0, 601);
+    ws_agent_get_state(&now, s.agent, 601);
+    assert_int_equal(now.in_flight, 0);
+    assert_int_equal(now.served, 4);
+    assert_int_equal(now.sent, 3);
+    teardown(&s);
+}
+
+/* A node is waited for only as long as the tail can still be done here in time; where
+ * that is hopeless, as long as an answer is likely. */
+static void test_phases_patience(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct ws_agent_options options = {.flights_max = 2};
+    setup(&s, &options);
+    submit(&s, 1, 600, 0);
+    /* 440 ms here would be the cheapest, but the accuracy asked for is not there. */
+    const struct ws_agent_request fine = {2, 700, 0.6, 0};
+    assert_int_equal(run(&s, 1, 0), HERE);
+    finish(&s, 1, HERE, WS_NO_NODE, 440);
+    assert_int_equal(ws_agent_submit(s.agent, &fine, 0, NULL), 0);
+    assert_int_equal(run(&s, 2, 0), HALF);
+    struct ws_agent_send send = head_done(&s, 2, 60);
+    assert_int_equal(send.node, 0);
+    assert_int_equal(send.second, WS_NO_NODE);
+    /* 640 ms are left, 380 x 1.1 of them belong to the tail here. */
+    assert_near(send.timeout_ms, 640 - 380 * 1.1, 1e-9);
+    send = failed(&s, 2, 0, WS_E_TIMEOUT, send.timeout_ms, 282);
+    assert_int_equal(send.node, WS_NO_NODE);
+    finish_here(&s, 2, 282, 662);
+    submit(&s, 3, 900, 662);
+    assert_int_equal(run(&s, 3, 662), HALF);
+    send = head_done(&s, 3, 722);
+    assert_near(send.timeout_ms, 178, 1e-9); /* late here anyhow: until the deadline */
+    finish(&s, 3, HALF, 0, 800);
+    struct ws_agent_state now;
+    ws_agent_get_state(&now, s.agent, 800);
+    assert_int_equal(now.failed, 1);
+    assert_int_equal(now.local, 1);
+    teardown(&s);
+}
+
+/* What was begun is finished before anything new; a request is never done twice. */
+static void test_phases_local_goes_first(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct ws_agent_options options = {.flights_max = 4};
+    setup(&s, &options);
+    for (uint64_t id = 1; id <= 3; id++)
+        submit(&s, id, 200, 0);
+    run(&s, 1, 0);
+    head_done(&s, 1, 60);
+    run(&s, 2, 60);
+    failed(&s, 1, 0, WS_E_IO, 5, 65);
+    nothing_to_do(&s, 65); /* the edge is 2's */
+    head_done(&s, 2, 120);
+    finish_here(&s, 1, 120, 500);
+    run(&s, 3, 500);
+    ws_agent_abort(s.agent, 3, 510);
+    finish(&s, 2, HALF, 0, 520);
+    nothing_to_do(&s, 520);
+    teardown(&s);
+}
+
+/* Two failures in a row and the node is left alone: what would be sent there is planned
+ * for the edge, also by policies that know nothing of it. A probe brings it back. */
+static void test_phases_breaker(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct ws_agent_options options = {.flights_max = 1, .probe_ms = 3000};
+    setup(&s, &options);
+    double t = 0;
+    for (uint64_t id = 1; id <= 2; id++, t += 100) {
+        submit(&s, id, t + 200, t);
+        assert_int_equal(run(&s, id, t), HALF);
+        assert_int_equal(head_done(&s, id, t).node, 0);
+        assert_int_equal(failed(&s, id, 0, WS_E_IO, 1, t).node, WS_NO_NODE);
+        finish_here(&s, id, t, t + 50);
+    }
+    submit(&s, 3, t + 200, t);
+    assert_int_equal(run(&s, 3, t), HERE);
+    finish(&s, 3, HERE, WS_NO_NODE, t + 440);
+    struct ws_agent_node node;
+    ws_agent_get_node(&node, s.agent, 0, t);
+    assert_int_equal(node.breaker, WS_BREAKER_OPEN);
+    assert_int_equal(node.opened, 1);
+    size_t probed = 9;
+    assert_int_equal(ws_agent_probe(s.agent, &probed, t), 0);
+    t = 1000;
+    assert_int_equal(ws_agent_probe(s.agent, &probed, t), 1);
+    assert_int_equal(probed, 0);
+    assert_int_equal(ws_agent_probe(s.agent, &probed, t), 0); /* one at a time */
+    ws_agent_probed(s.agent, 0, 0, 1, 0, 0, t);
+    submit(&s, 4, t + 200, t);
+    assert_int_equal(run(&s, 4, t), HALF);
+    finish(&s, 4, HALF, 0, t + 130);
+    /* Heard of a moment ago; after three seconds of silence it is looked at again. */
+    assert_int_equal(ws_agent_probe(s.agent, &probed, t + 200), 0);
+    assert_int_equal(ws_agent_probe(s.agent, &probed, t + 3200), 1);
+    ws_agent_probed(s.agent, 0, WS_E_IO, 0, 0, 0, t + 3200);
+    teardown(&s);
+}
+
+/* The better of two nodes is asked, and the other where that one fails. */
+static void test_phases_several_nodes(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct ws_agent_options options = {.flights_max = 2, .node_count = 2};
+    setup(&s, &options);
+    /* Alike at first; then node 0 turns out to be three times slower. */
+    double t = 0;
+    for (uint64_t id = 10; id < 12; id++, t += 300) {
+        submit(&s, id, t + 200, t);
+        assert_int_equal(run(&s, id, t), HALF);
+        assert_int_equal(head_done(&s, id, t + 60).node, 0);
+        struct ws_outcome seen = s.plan.entries[HALF].outcome;
+        seen.value[WS_CLOUD_MS] *= 3;
+        ws_agent_finish_from(s.agent, id, 0, &seen, t + 260);
+    }
+    submit(&s, 2, t + 200, t);
+    assert_int_equal(run(&s, 2, t), HALF);
+    assert_int_equal(head_done(&s, 2, t + 60).node, 1);
+    submit(&s, 5, t + 500, t + 60);
+    run(&s, 5, t + 60);
+    /* It breaks: the slower one is still better than 380 ms here. */
+    finish(&s, 2, HALF, 1, t + 130);
+    assert_int_equal(head_done(&s, 5, t + 130).node, 1);
+    struct ws_agent_send again = failed(&s, 5, 1, WS_E_REMOTE, 3, t + 133);
+    assert_int_equal(again.node, 0);
+    assert_int_equal(failed(&s, 5, 0, WS_E_IO, 3, t + 136).node, WS_NO_NODE);
+    finish_here(&s, 5, t + 136, t + 500);
+    teardown(&s);
+}
+
+static void test_phases_hedging(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct ws_agent_options options = {.flights_max = 1, .node_count = 2, .hedge = 1};
+    setup(&s, &options);
+    submit(&s, 1, 200, 0);
+    assert_int_equal(run(&s, 1, 0), HALF);
+    struct ws_agent_send send = head_done(&s, 1, 60);
+    assert_int_equal(send.node, 0);
+    assert_int_equal(send.second, 1);
+    assert_true(send.hedge_ms > 70 && send.hedge_ms < send.timeout_ms);
+    ws_agent_hedged(s.agent, 1, 1, 150);
+    struct ws_agent_send after = failed(&s, 1, 0, WS_E_TIMEOUT, 140, 200);
+    assert_int_equal(after.node, WS_NO_NODE);
+    assert_int_equal(after.is_under_way, 1);
+    nothing_to_do(&s, 200);
+    finish(&s, 1, HALF, 1, 210);
+    struct ws_agent_node node;
+    for (size_t n = 0; n < 2; n++) {
+        ws_agent_get_node(&node, s.agent, n, 210);
+        assert_int_equal(node.in_flight, 0);
+    }
+    teardown(&s);
+}
+
+/* No node from the start: a good edge-only server. */
+static void test_phases_alone(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct ws_agent_options options = {.is_alone = 1};
+    setup(&s, &options);
+    submit(&s, 1, 100, 0);
+    assert_int_equal(run(&s, 1, 0), HERE);
+    finish(&s, 1, HERE, WS_NO_NODE, 440);
+    const struct ws_agent_request fine = {2, 700, 0.6, 0};
+    assert_int_equal(ws_agent_submit(s.agent, &fine, 440, NULL), 0);
+    assert_int_equal(run(&s, 2, 440), HALF); /* its accuracy asks for a node */
+    assert_int_equal(head_done(&s, 2, 450).node, WS_NO_NODE);
+    finish_here(&s, 2, 450, 880);
+    teardown(&s);
+}
+
+static void test_phases_refuses_with_reason(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct ws_agent_options options = {.refuse_late = 1, .is_alone = 1};
+    setup(&s, &options);
+    submit(&s, 1, 100, 0);
+    struct ws_agent_action action;
+    assert_int_equal(ws_agent_next(s.agent, &action, 30), 1);
+    assert_int_equal(action.verb, WS_AGENT_REFUSE);
+    assert_int_equal(action.reason, WS_E_TIMEOUT);
+    assert_near(action.foreseen_ms, 440, 1e-9);
+    assert_near(action.left_ms, 70, 1e-9);
+    teardown(&s);
+}
+
+/* Policies a request may ask for. */
+static void test_phases_policy_of_a_request(void **state)
+{
+    (void)state;
+    struct scene s;
+    const struct ws_policy_ops *fastest = NULL;
+    assert_int_equal(ws_policy_find(&fastest, "fastest", NULL), 0);
+    struct ws_agent_options options = {.more = &fastest, .more_count = 1};
+    setup(&s, &options);
+    submit(&s, 1, 1000, 0);
+    assert_int_equal(run(&s, 1, 0), HERE);
+    finish(&s, 1, HERE, WS_NO_NODE, 440);
+    struct ws_agent_request other = {2, 2000, 0, 1};
+    assert_int_equal(ws_agent_submit(s.agent, &other, 440, NULL), 0);
+    assert_int_equal(run(&s, 2, 440), WHOLE);
+    finish(&s, 2, WHOLE, 0, 540);
+    struct ws_error err = {0};
+    other.policy = 2;
+    assert_int_equal(ws_agent_submit(s.agent, &other, 540, &err), WS_E_NOT_FOUND);
+    teardown(&s);
+}
+
+/* Two ways to do the same on the edge, of nearly the same energy: the hardware stays as
+ * it is unless that costs more than the hysteresis says, or the deadline. */
+static void test_phases_hysteresis(void **state)
+{
+    (void)state;
+    static const struct plan_row near[] = {{100, 0, 0, 10, 0, 0}, {80, 0, 0, 10.5, 0, 0}};
+    static const struct {
+        double hysteresis, deadline_ms;
+        size_t expected[2]; /* with ample time, after one in a hurry */
+    } cases[] = {
+        {0, 1000, {1, 0}}, {0.1, 1000, {1, 1}}, {0.02, 1000, {1, 0}}, {0.1, 90, {1, 1}}};
+    const double switch_ms[1] = {5};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct scene s;
+        struct ws_agent_options options = {
+            .policy_options = {.guard = 0.95,
+                               .switch_ms = switch_ms,
+                               .hysteresis = cases[i].hysteresis}};
+        assert_int_equal(ws_policy_find(&options.policy, "wattshed", NULL), 0);
+        make_plan(&s.plan, near, 2);
+        assert_int_equal(ws_agent_create(&s.agent, &s.plan, &options, NULL), 0);
+        submit(&s, 1, 90, 0);
+        assert_int_equal(run(&s, 1, 0), cases[i].expected[0]);
+        finish(&s, 1, cases[i].expected[0], WS_NO_NODE, 80);
+        submit(&s, 2, 80 + cases[i].deadline_ms, 80);
+        assert_int_equal(run(&s, 2, 80), cases[i].expected[1]);
+        teardown(&s);
+    }
+}
+
+/* Heat, an empty battery and little memory each keep the edge from hungry settings. */
+static void test_phases_spares_the_edge(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct ws_agent_options options = {
+        .care = {.warm_c = 60, .hot_c = 80, .battery_low = 0.3, .battery_min = 0.1}};
+    make_plan(&s.plan, rows, 3);
+    /* Of what it sends little: 5 W; half: 2 W; all of it here, cheap overall: 10 W. */
+    static const double watts[] = {5, 2, 10}, bytes[] = {1e6, 5e6, 9e6};
+    for (size_t i = 0; i < 3; i++) {
+        struct ws_outcome *o = &s.plan.entries[i].outcome;
+        ws_outcome_set(o, WS_EDGE_ENERGY_J, watts[i] * o->value[WS_EDGE_MS] / 1000);
+        ws_outcome_set(o, WS_EDGE_MEM_BYTES, bytes[i]);
+    }
+    assert_int_equal(ws_policy_find(&options.policy, "wattshed", NULL), 0);
+    options.policy_options.guard = 0.95;
+    assert_int_equal(ws_agent_create(&s.agent, &s.plan, &options, NULL), 0);
+    static const struct {
+        double celsius, battery, bytes;
+        size_t entry;
+    } cases[] = {
+        {40, 1, 0, HERE},   {60, 1, 0, HERE},    {70, 1, 0, HALF},   {200, 1, 0, HALF},
+        {40, 0.1, 0, HALF}, {40, 0.31, 0, HERE}, {40, 1, 8e6, HALF}, {40, 1, 2e6, WHOLE},
+        {40, 1, 1, HERE} /* nothing fits: it is served all the same */};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ws_conditions edge = {0};
+        ws_conditions_set(&edge, WS_TEMPERATURE_C, cases[i].celsius);
+        ws_conditions_set(&edge, WS_BATTERY, cases[i].battery);
+        ws_agent_note_edge(s.agent, &edge, cases[i].bytes);
+        submit(&s, i, 1000, 0);
+        assert_int_equal(run(&s, i, 0), cases[i].entry);
+        ws_agent_abort(s.agent, i, 0);
+    }
+    const struct ws_conditions nothing = {0};
+    ws_agent_note_edge(s.agent, &nothing, 0);
+    submit(&s, 99, 1000, 0);
+    assert_int_equal(run(&s, 99, 0), HERE);
+    teardown(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_phases_overlap),
+        cmocka_unit_test(test_phases_patience),
+        cmocka_unit_test(test_phases_local_goes_first),
+        cmocka_unit_test(test_phases_breaker),
+        cmocka_unit_test(test_phases_several_nodes),
+        cmocka_unit_test(test_phases_hedging),
+        cmocka_unit_test(test_phases_alone),
+        cmocka_unit_test(test_phases_refuses_with_reason),
+        cmocka_unit_test(test_phases_policy_of_a_request),
+        cmocka_unit_test(test_phases_hysteresis),
+        cmocka_unit_test(test_phases_spares_the_edge),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
