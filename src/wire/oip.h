@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "core/tensor.h"
 
 /* The head's length where no Inference-Header-Content-Length was sent: all is JSON. */
@@ -42,11 +43,13 @@ struct ws_oip_request {
     size_t input_count;
     struct ws_oip_want *outputs; /* none: all, in the model's order */
     size_t output_count;
-    int binary_outputs; /* for those that `outputs` says nothing about */
-    int64_t timeout_us; /* 0: none */
-    int64_t priority;   /* 1 highest, 0 default */
-    char *digest;       /* of the model the client means; NULL: it does not say */
-    int wants_times;    /* how long each part took, as parameters of the reply */
+    int binary_outputs;  /* for those that `outputs` says nothing about */
+    int64_t timeout_us;  /* 0: none */
+    int64_t priority;    /* 1 highest, 0 default */
+    double min_accuracy; /* 0 to 1; 0: any. For an agent that has a choice, as the next */
+    char *policy;        /* to decide by; NULL: the agent's own */
+    char *digest;        /* of the model the client means; NULL: it does not say */
+    int wants_times;     /* how long each part took, as parameters of the reply */
     const uint8_t *raw;
     size_t raw_size;
 };
@@ -67,6 +70,10 @@ struct ws_oip_reply {
     struct ws_oip_tensor *outputs;
     size_t output_count;
     struct ws_oip_times times;
+    /* To be sent: more members of its parameters, `"key":value,...` (borrowed); received:
+     * all of them, or NULL. */
+    const char *more;
+    json_t *parameters;
 };
 
 /* Bytes to be sent: head first, then the parts. */

@@ -87,6 +87,11 @@ static int parse_parameters(struct ws_oip_request *out, const struct ws_json *ro
         rc = copy_string(&out->digest, &parameters, "digest", WS_OIP_ID_MAX, err);
     if (rc == 0)
         rc = find_bool(&out->wants_times, &parameters, "times", err);
+    if (rc == 0)
+        rc = copy_string(&out->policy, &parameters, "policy", WS_OIP_ID_MAX, err);
+    struct ws_json accuracy;
+    if (rc == 0 && ws_json_find(&accuracy, &parameters, "min_accuracy"))
+        rc = ws_json_double(&out->min_accuracy, &accuracy, 0, 1, err);
     return rc;
 }
 
@@ -210,6 +215,7 @@ void ws_oip_request_fini(struct ws_oip_request *request)
     free(request->outputs);
     free(request->id);
     free(request->digest);
+    free(request->policy);
     *request = (struct ws_oip_request){0};
 }
 
@@ -237,6 +243,10 @@ static int add_parameters(struct ws_buf *buf, const struct ws_oip_request *reque
         rc = ws_buf_printf(buf, err, "\"priority\":%" PRId64 ",", request->priority);
     if (rc == 0 && request->wants_times)
         rc = ws_buf_add_text(buf, "\"times\":true,", err);
+    if (rc == 0)
+        rc = add_member(buf, "policy", request->policy, err);
+    if (rc == 0 && request->min_accuracy > 0)
+        rc = ws_buf_printf(buf, err, "\"min_accuracy\":%.17g,", request->min_accuracy);
     /* Always there, so that the list needs no last comma. */
     return rc == 0 ? ws_buf_printf(buf, err, "\"binary_data_output\":%s},",
                                    request->binary_outputs ? "true" : "false")
@@ -286,12 +296,15 @@ int ws_oip_request_build(struct ws_oip_message *out, const struct ws_oip_request
 }
 
 /* Times are only there when a node of ours was asked for them. */
-static int parse_times(struct ws_oip_times *out, const struct ws_json *root,
-                       struct ws_error *err)
+static int parse_reply_parameters(struct ws_oip_reply *reply, const struct ws_json *root,
+                                  struct ws_error *err)
 {
+    struct ws_oip_times *out = &reply->times;
     struct ws_json parameters, total;
-    if (!ws_json_find(&parameters, root, "parameters") ||
-        !ws_json_find(&total, &parameters, "total_ns"))
+    if (!ws_json_find(&parameters, root, "parameters"))
+        return 0;
+    reply->parameters = json_incref(parameters.value);
+    if (!ws_json_find(&total, &parameters, "total_ns"))
         return 0;
     out->is_known = 1;
     int rc = ws_json_i64(&out->total_ns, &total, 0, INT64_MAX, err);
@@ -323,7 +336,7 @@ int ws_oip_reply_parse(struct ws_oip_reply *out, const void *body, size_t size,
     if (rc == 0)
         rc = copy_string(&reply.id, &root, "id", WS_OIP_ID_MAX, err);
     if (rc == 0)
-        rc = parse_times(&reply.times, &root, err);
+        rc = parse_reply_parameters(&reply, &root, err);
     if (rc == 0)
         rc = ws_oip_tensors_parse(&reply.outputs, &reply.output_count, &outputs, &blobs,
                                   err);
@@ -341,14 +354,32 @@ void ws_oip_reply_fini(struct ws_oip_reply *reply)
     free(reply->model_name);
     free(reply->model_version);
     free(reply->id);
+    json_decref(reply->parameters);
     *reply = (struct ws_oip_reply){0};
+}
+
+static int add_reply_parameters(struct ws_buf *head, const struct ws_oip_reply *reply,
+                                struct ws_error *err)
+{
+    const struct ws_oip_times *times = &reply->times;
+    if (!times->is_known && reply->more == NULL)
+        return 0;
+    int rc = ws_buf_add_text(head, "\"parameters\":{", err);
+    if (rc == 0 && times->is_known)
+        rc = ws_buf_printf(head, err,
+                           "\"queue_ns\":%" PRId64 ",\"decode_ns\":%" PRId64
+                           ",\"compute_ns\":%" PRId64 ",\"total_ns\":%" PRId64 "%s",
+                           times->queue_ns, times->decode_ns, times->compute_ns,
+                           times->total_ns, reply->more != NULL ? "," : "");
+    if (rc == 0 && reply->more != NULL)
+        rc = ws_buf_add_text(head, reply->more, err);
+    return rc == 0 ? ws_buf_add_text(head, "},", err) : rc;
 }
 
 int ws_oip_reply_build(struct ws_oip_message *out, const struct ws_oip_reply *reply,
                        struct ws_error *err)
 {
     struct ws_oip_message message;
-    const struct ws_oip_times *times = &reply->times;
     int rc = ws_oip_message_start(&message, reply->output_count, err);
     struct ws_buf *head = &message.head;
     if (rc == 0)
@@ -359,12 +390,8 @@ int ws_oip_reply_build(struct ws_oip_message *out, const struct ws_oip_reply *re
         rc = add_member(head, "model_version", reply->model_version, err);
     if (rc == 0)
         rc = add_member(head, "id", reply->id, err);
-    if (rc == 0 && times->is_known)
-        rc = ws_buf_printf(
-            head, err,
-            "\"parameters\":{\"queue_ns\":%" PRId64 ",\"decode_ns\":%" PRId64
-            ",\"compute_ns\":%" PRId64 ",\"total_ns\":%" PRId64 "},",
-            times->queue_ns, times->decode_ns, times->compute_ns, times->total_ns);
+    if (rc == 0)
+        rc = add_reply_parameters(head, reply, err);
     if (rc == 0)
         rc = ws_oip_tensors_build(&message, "outputs", reply->outputs,
                                   reply->output_count, err);

@@ -321,7 +321,9 @@ static void test_round_trip(void **state)
                                              .input_count = 1,
                                              .timeout_us = 9,
                                              .digest = (char *)(uintptr_t) "d1",
-                                             .wants_times = 1},
+                                             .wants_times = 1,
+                                             .policy = (char *)(uintptr_t) "p\"1",
+                                             .min_accuracy = 0.1},
                                   back;
             struct ws_oip_message message;
             struct ws_error err = {0};
@@ -353,6 +355,8 @@ static void test_round_trip(void **state)
             assert_string_equal(back.id, "i");
             assert_string_equal(back.digest, "d1");
             assert_int_equal(back.wants_times, 1);
+            assert_string_equal(back.policy, "p\"1");
+            assert_near(back.min_accuracy, 0.1, 0);
             assert_string_equal(back.inputs[0].name, tensor.name);
             assert_int_equal(back.inputs[0].tensor.dtype, dtypes[d]);
             if (dtypes[d] == WS_DTYPE_STRING) {
@@ -403,6 +407,22 @@ static void test_reply(void **state)
     assert_memory_equal(back.outputs[0].tensor.data, values, sizeof(values));
     ws_oip_reply_fini(&back);
     ws_oip_message_fini(&message);
+    /* An agent says more. */
+    reply.more = "\"cut\":\"7\",\"energy_j\":0.5";
+    for (int is_known = 0; is_known < 2; is_known++) {
+        reply.times.is_known = is_known;
+        assert_int_equal(ws_oip_reply_build(&message, &reply, NULL), 0);
+        assert_int_equal(ws_oip_reply_parse(&back, message.head.data, message.head.size,
+                                            WS_OIP_NO_HEADER, NULL),
+                         0);
+        assert_int_equal(back.times.is_known, is_known);
+        assert_string_equal(json_string_value(json_object_get(back.parameters, "cut")),
+                            "7");
+        assert_near(json_number_value(json_object_get(back.parameters, "energy_j")), 0.5,
+                    0);
+        ws_oip_reply_fini(&back);
+        ws_oip_message_fini(&message);
+    }
     /* What JSON has no words for. */
     values[0] = (float)NAN;
     assert_int_equal(ws_oip_reply_build(&message, &reply, NULL), WS_E_TYPE);
