@@ -12,8 +12,6 @@
 #include "cli/model_options.h"
 #include "cli/outputs.h"
 #include "cli/syntax.h"
-#include "onnx/npy.h"
-#include "onnx/tensorpb.h"
 #include "split/relay.h"
 
 static const char usage[] =
@@ -242,35 +240,6 @@ static int run_cut(struct infer_result *result, const struct infer_options *opti
     return rc;
 }
 
-/* An input for a server's model: NAME=FILE, or the port at this position. */
-static int load_input(struct ws_oip_tensor *out, const struct ws_oip_model *model,
-                      const char *argument, size_t position, struct ws_error *err)
-{
-    const char *path = argument, *name = NULL;
-    for (size_t i = 0; i < model->input_count && name == NULL; i++) {
-        size_t size = strlen(model->inputs[i].name);
-        if (strncmp(argument, model->inputs[i].name, size) == 0 &&
-            argument[size] == '=') {
-            name = model->inputs[i].name;
-            path = argument + size + 1;
-        }
-    }
-    if (name == NULL && position >= model->input_count)
-        return ws_error_set(err, WS_E_USAGE, "%s: the model has only %zu inputs",
-                            argument, model->input_count);
-    out->name = strdup(name != NULL ? name : model->inputs[position].name);
-    if (out->name == NULL)
-        return ws_error_nomem(err);
-    size_t length = strlen(path);
-    if (length > 4 && strcmp(path + length - 4, ".npy") == 0)
-        return ws_npy_load(&out->tensor, path, err);
-    struct ws_datum datum;
-    int rc = ws_datumpb_load(&datum, path, NULL, err);
-    if (rc == 0)
-        out->tensor = datum.tensor;
-    return rc;
-}
-
 /* Copies or moves a reply's outputs out of it. */
 static int take_reply(struct infer_result *result, struct ws_oip_reply *reply,
                       struct ws_error *err)
@@ -336,7 +305,7 @@ static int run_requests(struct infer_result *result, const struct infer_options 
                  ? ws_error_nomem(err)
                  : result_init(result, model->output_count, options->repeat, err);
     for (size_t i = 0; rc == 0 && i < options->input_count; i++)
-        rc = load_input(&inputs[i], model, options->inputs[i], i, err);
+        rc = ws_inputs_load_port(&inputs[i], model, options->inputs[i], i, err);
     for (size_t r = 0; rc == 0 && r < options->repeat; r++) {
         struct ws_oip_reply reply = {0};
         struct ws_remote_times times;

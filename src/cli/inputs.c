@@ -176,3 +176,31 @@ int ws_inputs_draw(struct ws_inputs *out, const struct ws_graph *graph, uint64_t
         ws_inputs_fini(&inputs);
     return rc;
 }
+
+int ws_inputs_load_port(struct ws_oip_tensor *out, const struct ws_oip_model *model,
+                        const char *argument, size_t position, struct ws_error *err)
+{
+    const char *path = argument, *name = NULL;
+    for (size_t i = 0; i < model->input_count && name == NULL; i++) {
+        size_t size = strlen(model->inputs[i].name);
+        if (strncmp(argument, model->inputs[i].name, size) == 0 &&
+            argument[size] == '=') {
+            name = model->inputs[i].name;
+            path = argument + size + 1;
+        }
+    }
+    if (name == NULL && position >= model->input_count)
+        return ws_error_set(err, WS_E_USAGE, "%s: the model has only %zu inputs",
+                            argument, model->input_count);
+    out->name = strdup(name != NULL ? name : model->inputs[position].name);
+    if (out->name == NULL)
+        return ws_error_nomem(err);
+    size_t length = strlen(path);
+    if (length > 4 && strcmp(path + length - 4, ".npy") == 0)
+        return ws_npy_load(&out->tensor, path, err);
+    struct ws_datum datum;
+    int rc = ws_datumpb_load(&datum, path, NULL, err);
+    if (rc == 0)
+        out->tensor = datum.tensor;
+    return rc;
+}

@@ -8,6 +8,8 @@
 
 #include "core/datum.h"
 #include "onnx/graph.h"
+#include "wire/oip.h"
+#include "wire/oip_meta.h"
 
 /* One datum for each input of the graph. */
 struct ws_inputs {
@@ -30,5 +32,10 @@ int ws_inputs_load_test_data(struct ws_inputs *out, const struct ws_graph *graph
 /* Values drawn from the seed for every input; unknown dimensions become 1. */
 int ws_inputs_draw(struct ws_inputs *out, const struct ws_graph *graph, uint64_t seed,
                    struct ws_error *err);
+
+/* An input for a server's model: NAME=FILE, or a FILE for the port at this position. Its
+ * name and tensor are the caller's to free. */
+int ws_inputs_load_port(struct ws_oip_tensor *out, const struct ws_oip_model *model,
+                        const char *argument, size_t position, struct ws_error *err);
 
 #endif

@@ -1,0 +1,341 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/parse.h"
+#include "cli/command.h"
+#include "cli/inputs.h"
+#include "cli/syntax.h"
+#include "core/sample.h"
+#include "node/load.h"
+
+static const char usage[] =
+    "usage: wattshed load URL --workload FILE [--open | --closed N]\n"
+    "\n"
+    "Sends a workload to a server of the Open Inference Protocol, each request with its\n"
+    "deadline, and says how many were met, what they cost as far as the server tells, "
+    "and\n"
+    "how long they took.\n"
+    "\n"
+    "  --workload FILE    CSV: index,deadline_ms[,arrival_ms][,min_accuracy]\n"
+    "  --open             send at the arrival times, come what may; latency counts from\n"
+    "                     them (default where the workload has arrivals)\n"
+    "  --closed N         N clients, each sending its next when the last came back\n"
+    "                     (default 1 where there are no arrivals)\n"
+    "  --connections N    with --open: requests under way at most (default 64)\n"
+    "  --model NAME       (default: the first that the server says is ready)\n"
+    "  --input FILE       an input, .npy or .pb, in the model's order (default: drawn "
+    "from\n"
+    "                     the seed)\n"
+    "  --seed S           of drawn inputs (default 1)\n"
+    "  --policy NAME      to be decided by, where the server is an agent\n"
+    "  --limit N          no more than the first N requests\n"
+    "  --requests FILE    writes one CSV line a request\n"
+    "  --json             prints the result as JSON\n"
+    "\n"
+    "example: wattshed load http://127.0.0.1:8080 --workload workload.csv --closed 4\n";
+
+struct load_options {
+    struct ws_load_options load;
+    const char *workload;
+    const char *inputs[WS_GRAPH_IO_MAX];
+    size_t input_count;
+    int is_closed;
+    int64_t seed;
+    const char *requests;
+    int json;
+};
+
+enum {
+    OPT_WORKLOAD = 256,
+    OPT_OPEN,
+    OPT_CLOSED,
+    OPT_CONNECTIONS,
+    OPT_MODEL,
+    OPT_INPUT,
+    OPT_SEED,
+    OPT_POLICY,
+    OPT_LIMIT,
+    OPT_REQUESTS,
+    OPT_JSON
+};
+
+static const struct option long_options[] = {
+    {"workload", required_argument, NULL, OPT_WORKLOAD},
+    {"open", no_argument, NULL, OPT_OPEN},
+    {"closed", required_argument, NULL, OPT_CLOSED},
+    {"connections", required_argument, NULL, OPT_CONNECTIONS},
+    {"model", required_argument, NULL, OPT_MODEL},
+    {"input", required_argument, NULL, OPT_INPUT},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"policy", required_argument, NULL, OPT_POLICY},
+    {"limit", required_argument, NULL, OPT_LIMIT},
+    {"requests", required_argument, NULL, OPT_REQUESTS},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static int take_option(void *user, int option, const char *value, struct ws_error *err)
+{
+    struct load_options *options = user;
+    struct ws_load_options *load = &options->load;
+    switch (option) {
+    case OPT_WORKLOAD:
+        options->workload = value;
+        return 0;
+    case OPT_OPEN:
+        load->is_open = 1;
+        return 0;
+    case OPT_CLOSED:
+        options->is_closed = 1;
+        return ws_parse_size(&load->connections, value, 1, WS_HTTP_CONNS_MAX, "--closed",
+                             err);
+    case OPT_CONNECTIONS:
+        return ws_parse_size(&load->connections, value, 1, WS_HTTP_CONNS_MAX,
+                             "--connections", err);
+    case OPT_MODEL:
+        load->model = value;
+        return 0;
+    case OPT_INPUT:
+        if (options->input_count == WS_GRAPH_IO_MAX)
+            return ws_error_set(err, WS_E_LIMIT, "more than %d inputs", WS_GRAPH_IO_MAX);
+        options->inputs[options->input_count++] = value;
+        return 0;
+    case OPT_SEED:
+        return ws_parse_i64(&options->seed, value, 0, INT64_MAX, "--seed", err);
+    case OPT_POLICY:
+        load->policy = value;
+        return 0;
+    case OPT_LIMIT:
+        return ws_parse_size(&load->limit, value, 1, WS_WORKLOAD_MAX, "--limit", err);
+    case OPT_REQUESTS:
+        options->requests = value;
+        return 0;
+    default:
+        options->json = 1;
+        return 0;
+    }
+}
+
+static const struct ws_cli_syntax syntax = {
+    .command = "load",
+    .usage = usage,
+    .shorts = "",
+    .longs = long_options,
+    .take = take_option,
+    .words_min = 1,
+    .words_max = 1,
+    .wants = "one URL is needed",
+};
+
+/* 0, or 1 with an exit status. */
+static int parse(struct load_options *options, int *status, int argc, char **argv)
+{
+    if (ws_cli_read(status, argc, argv, &syntax, options) != 0)
+        return 1;
+    options->load.url = argv[optind];
+    if (options->workload == NULL)
+        *status = ws_cli_usage_error("load", "--workload FILE is needed");
+    else if (options->load.is_open && options->is_closed)
+        *status = ws_cli_usage_error("load", "--open and --closed exclude each other");
+    else
+        return 0;
+    return 1;
+}
+
+static int make_inputs(struct ws_oip_tensor *out, const struct load_options *options,
+                       const struct ws_oip_model *model, struct ws_error *err)
+{
+    int rc = 0;
+    if (options->input_count > 0 && options->input_count != model->input_count)
+        return ws_error_set(err, WS_E_USAGE, "%zu inputs for \"%.200s\", which takes %zu",
+                            options->input_count, model->name, model->input_count);
+    for (size_t i = 0; rc == 0 && i < options->input_count; i++)
+        rc = ws_inputs_load_port(&out[i], model, options->inputs[i], i, err);
+    for (size_t i = 0; rc == 0 && options->input_count == 0 && i < model->input_count;
+         i++) {
+        const struct ws_oip_port *port = &model->inputs[i];
+        out[i].name = strdup(port->name);
+        rc = out[i].name == NULL
+                 ? ws_error_nomem(err)
+                 : ws_sample_tensor(&out[i].tensor, port->dtype, port->dims, port->rank,
+                                    (uint64_t)options->seed + i, err);
+    }
+    for (size_t i = 0; i < model->input_count; i++)
+        out[i].is_binary = 1;
+    return rc;
+}
+
+static void show_progress(void *user, size_t done, size_t all)
+{
+    (void)user;
+    if (done % 10 == 0 || done == all)
+        fprintf(stderr, "\rwattshed load: %zu of %zu%s", done, all,
+                done == all ? "\n" : "");
+}
+
+/* ---- results ---- */
+
+static json_t *known(size_t count, double value)
+{
+    return count > 0 ? json_real(value) : json_null();
+}
+
+static void print_json(const struct load_options *options, const struct ws_load_result *r)
+{
+    const double n = r->count > 0 ? (double)r->count : 1;
+    json_t *root =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "url",
+                  options->load.url, "mode", options->load.is_open ? "open" : "closed",
+                  "requests", (json_int_t)r->count, "answered", (json_int_t)r->answered,
+                  "met", (json_int_t)r->met, "late", (json_int_t)r->late, "refused",
+                  (json_int_t)r->refused, "failed", (json_int_t)r->failed, "fallbacks",
+                  (json_int_t)r->fallbacks, "met_pct", 100 * (double)r->met / n);
+    json_object_set_new(root, "latency_p50_ms", known(r->answered, r->latency_ms[0]));
+    json_object_set_new(root, "latency_p95_ms", known(r->answered, r->latency_ms[1]));
+    json_object_set_new(root, "latency_p99_ms", known(r->answered, r->latency_ms[2]));
+    json_object_set_new(root, "energy_j_mean", known(r->energy_count, r->energy_j));
+    json_object_set_new(root, "edge_energy_j_mean",
+                        known(r->edge_energy_count, r->edge_energy_j));
+    json_object_set_new(root, "cloud_energy_j_mean",
+                        known(r->cloud_energy_count, r->cloud_energy_j));
+    json_object_set_new(root, "truth",
+                        r->is_told ? json_string(ws_truth_name(r->truth)) : json_null());
+    json_object_set_new(root, "span_ms", json_real(r->span_ms));
+    json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(root);
+}
+
+static void print_known(const char *what, size_t count, double value)
+{
+    if (count > 0)
+        printf("  %s %.4f", what, value);
+    else
+        printf("  %s ?", what);
+}
+
+static void print_text(const struct load_options *options, const struct ws_load_result *r)
+{
+    const double n = r->count > 0 ? (double)r->count : 1;
+    printf("%zu requests, %s, in %.1f s: %zu answered, %zu refused, %zu failed\n",
+           r->count, options->load.is_open ? "open" : "closed", r->span_ms / 1e3,
+           r->answered, r->refused, r->failed);
+    printf("met %.1f %%  late %zu  fallbacks %zu  p50 %.2f ms  p95 %.2f ms  p99 %.2f "
+           "ms\n",
+           100 * (double)r->met / n, r->late, r->fallbacks, r->latency_ms[0],
+           r->latency_ms[1], r->latency_ms[2]);
+    printf("J per request%s%s%s:", r->is_told ? " (" : "",
+           r->is_told ? ws_truth_name(r->truth) : "", r->is_told ? ")" : "");
+    print_known("all", r->energy_count, r->energy_j);
+    print_known("edge", r->edge_energy_count, r->edge_energy_j);
+    print_known("cloud", r->cloud_energy_count, r->cloud_energy_j);
+    putchar('\n');
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->records[i].status != 200) {
+            printf("first failure: status %d: %s\n", r->records[i].status,
+                   r->records[i].why);
+            break;
+        }
+    }
+}
+
+static int add_cell(struct ws_buf *text, const struct ws_outcome *told,
+                    enum ws_measure measure, struct ws_error *err)
+{
+    double value;
+    return ws_outcome_get(&value, told, measure) == 0
+               ? ws_buf_printf(text, err, ",%.9g", value)
+               : ws_buf_add_text(text, ",", err);
+}
+
+static int write_requests(const char *path, const struct ws_workload *workload,
+                          const struct ws_load_result *r, struct ws_error *err)
+{
+    struct ws_buf text;
+    ws_buf_init(&text, 0);
+    int rc = ws_buf_add_text(&text, "index,deadline_ms,status,client_ms,fallback", err);
+    for (int m = 0; rc == 0 && m < WS_MEASURE_COUNT; m++)
+        rc = ws_buf_printf(&text, err, ",%s", ws_measure_name((enum ws_measure)m));
+    for (size_t i = 0; rc == 0 && i < r->count; i++) {
+        const struct ws_load_record *record = &r->records[i];
+        rc = ws_buf_printf(&text, err, "\n%" PRIu64 ",%.9g,%d,%.6f,%d",
+                           workload->requests[i].index, workload->requests[i].deadline_ms,
+                           record->status, record->latency_ms, record->is_fallback);
+        for (int m = 0; rc == 0 && m < WS_MEASURE_COUNT; m++)
+            rc = add_cell(&text, &record->told, (enum ws_measure)m, err);
+    }
+    if (rc == 0)
+        rc = ws_buf_add_text(&text, "\n", err);
+    if (rc == 0)
+        rc = ws_file_write(path, text.data, text.size, err);
+    ws_buf_fini(&text);
+    return rc;
+}
+
+static int load(struct load_options *options, struct ws_error *err)
+{
+    struct ws_workload workload = {0};
+    struct ws_oip_model model = {0};
+    struct ws_load_result result = {0};
+    struct ws_oip_tensor *inputs = NULL;
+    struct ws_load_options *to = &options->load;
+    int rc = ws_workload_load(&workload, options->workload, err);
+    if (rc == 0 && to->is_open && !workload.has_arrivals)
+        rc = ws_error_set(err, WS_E_USAGE, "%s has no arrival_ms: --closed N it can be",
+                          options->workload);
+    if (rc == 0)
+        rc = ws_load_describe(&model, to->url, to->model, err);
+    if (rc == 0) {
+        inputs = calloc(model.input_count + 1, sizeof(*inputs));
+        rc = inputs == NULL ? ws_error_nomem(err)
+                            : make_inputs(inputs, options, &model, err);
+    }
+    if (rc == 0) {
+        to->is_open = !options->is_closed && workload.has_arrivals;
+        if (to->connections == 0)
+            to->connections = to->is_open ? 64 : 1;
+        to->model = model.name;
+        to->inputs = inputs;
+        to->input_count = model.input_count;
+        to->workload = &workload;
+        to->progress = isatty(STDERR_FILENO) ? show_progress : NULL;
+        rc = ws_load_run(&result, to, err);
+    }
+    if (rc == 0 && options->requests != NULL)
+        rc = write_requests(options->requests, &workload, &result, err);
+    if (rc == 0 && options->json)
+        print_json(options, &result);
+    else if (rc == 0)
+        print_text(options, &result);
+    ws_load_result_fini(&result);
+    for (size_t i = 0; inputs != NULL && i < model.input_count; i++) {
+        free(inputs[i].name);
+        ws_tensor_fini(&inputs[i].tensor);
+    }
+    free(inputs);
+    ws_oip_model_fini(&model);
+    ws_workload_fini(&workload);
+    return rc;
+}
+
+int ws_cmd_load(int argc, char **argv)
+{
+    struct ws_error err = {0};
+    int status = WS_EXIT_OK;
+    struct load_options *options = calloc(1, sizeof(*options));
+    if (options == NULL) {
+        (void)ws_error_nomem(&err);
+        return ws_cli_fail(&err);
+    }
+    options->seed = 1;
+    if (parse(options, &status, argc, argv) == 0 && load(options, &err) != 0)
+        status = ws_cli_fail(&err);
+    free(options);
+    return status;
+}
