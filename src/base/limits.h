@@ -33,6 +33,8 @@
 #define WS_CSV_COLUMNS_MAX  4096                /* columns of a CSV file */
 #define WS_PLAN_ENTRIES_MAX 100000              /* entries of a plan */
 #define WS_STAGES_MAX       8                   /* stages of one plan entry */
+#define WS_FEATURE_MAPS_MAX 65536               /* feature maps that are shared out */
+#define WS_FUSION_ROWS_MAX  64                  /* shares that a fusion was fitted for */
 #define WS_WORKLOAD_MAX     4000000             /* requests of a workload */
 #define WS_TRACE_ROWS_MAX   1000000             /* rows of a trace of conditions */
 #define WS_SEARCH_ALL_MAX   4194304     /* settings that a search counts through */

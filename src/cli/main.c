@@ -17,6 +17,7 @@ static const struct ws_command commands[] = {
     {"replay", ws_cmd_replay,
      "compare policies on a recorded testbed, on a virtual clock"},
     {"run", ws_cmd_run, "run a model, whole or cut, on inputs from files"},
+    {"share", ws_cmd_share, "share a network's feature maps between here and a node"},
     {"split", ws_cmd_split, "write the two sides of a cut as models of their own"},
     {"compare", ws_cmd_compare, "whole and cut side by side on labelled samples"},
     {"verify", ws_cmd_verify, "prove that cutting changes nothing, at every natural cut"},

@@ -1,0 +1,538 @@
+#!/usr/bin/python3
+"""Train the network whose feature maps are shared between edge and cloud (docs/dvfo.md).
+
+What comes out, each part an ONNX file with fixed names:
+
+    extract.onnx   pixels uint8 [1,3,32,32] -> features [1,64,8,8], importance [1,64]
+    select.onnx    features, importance, secondary_count int64 [1]
+                   -> primary [1,64-K,8,8], secondary [1,K,8,8], bitmap uint8 [8]
+    edge.onnx      primary, bitmap -> logits [1,10]
+    cifar10_cloud.onnx  secondary, bitmap -> logits [1,10]
+    whole.onnx     pixels -> logits: the unsplit network, the reference
+    features.json  what a program must know to put the parts together
+
+First the unsplit network is trained; then, from it, the two tails together with it: every
+picture of a batch draws its own share, the maps are divided by importance, and each tail
+learns from the labels and from the unsplit network's answer (distillation), and both from
+their weighted mixture. Temperatures and the weight lambda of the mixture are fitted for
+each share on training pictures that were held out. The test set is only ever printed.
+
+    apt-get install python3-torch python3-numpy python3-pil python3-onnx
+
+The same seed gives the same files on the same machine with the same packages. Training is
+one thread; a checkpoint after each epoch makes an interruption cost at most one epoch.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import sys
+import tarfile
+import time
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from torch import nn
+from torch.nn import functional as F
+
+MAPS = 64          # feature maps that are shared out
+SIDE = 8           # their height and width
+HELD_OUT = 2500    # training pictures that fit temperatures and lambda
+SHARES = [round(0.1 * i, 1) for i in range(11)]
+OPSET = 13
+CLOUD = "cifar10_cloud.onnx"  # a node names a model after its file
+MEAN, SPREAD = 0.48, 0.25  # of the pixels, roughly
+
+
+class ConvNorm(nn.Module):
+    """3x3 convolution and batch normalisation, with or without the ReLU."""
+
+    def __init__(self, cin, cout, stride=1, relu=True):
+        super().__init__()
+        self.conv = nn.Conv2d(cin, cout, 3, stride, 1, bias=False)
+        self.norm = nn.BatchNorm2d(cout)
+        self.stride, self.relu = stride, relu
+
+    def forward(self, x):
+        x = self.norm(self.conv(x))
+        return F.relu(x) if self.relu else x
+
+
+class Extractor(nn.Module):
+    """Three convolutions, then channel and spatial attention (as in CBAM).
+
+    A map's importance is the mean of what is left of it after both attentions, so that
+    all importances of a picture add up to 1.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.stem = ConvNorm(3, 32)
+        self.down1 = ConvNorm(32, 64, 2)
+        self.down2 = ConvNorm(64, MAPS, 2)
+        self.squeeze = nn.Linear(MAPS, 8)
+        self.excite = nn.Linear(8, MAPS)
+        self.spatial = nn.Conv2d(2, 1, 7, padding=3)
+
+    def forward(self, pixels):
+        x = (pixels * (1.0 / 255.0) - MEAN) * (1.0 / SPREAD)
+        x = self.down2(self.down1(self.stem(x.contiguous(
+            memory_format=torch.channels_last))))
+        pooled = torch.stack([x.mean((2, 3)), x.amax((2, 3))])
+        channel = torch.sigmoid(self.excite(F.relu(self.squeeze(pooled))).sum(0))
+        x = x * channel[:, :, None, None]
+        where = torch.stack([x.mean(1), x.amax(1)], 1)
+        x = x * torch.sigmoid(self.spatial(where))
+        mean = x.float().mean((2, 3))
+        return x, mean / (mean.sum(1, keepdim=True) + 1e-9)
+
+
+class Tail(nn.Module):
+    """Feature maps to logits.
+
+    Most of the work is the first convolution, and it is done for the maps that are there
+    alone; each of the others adds a learnt constant to its outputs instead.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.first = ConvNorm(MAPS, 128)
+        self.absent = nn.Parameter(torch.zeros(MAPS, 128))
+        self.second = ConvNorm(128, 96, 2)
+        self.classify = nn.Linear(96, 10)
+
+    def forward(self, maps, present=None):
+        if present is not None:
+            maps = maps * present[:, :, None, None].to(maps.dtype)
+        x = self.first.conv(maps)
+        if present is not None:
+            x = x + ((1 - present) @ self.absent)[:, :, None, None].to(x.dtype)
+        x = self.second(F.relu(self.first.norm(x)))
+        return self.classify(x.mean((2, 3)))
+
+
+class Network(nn.Module):
+    """The unsplit network is the extractor and the tail `full`."""
+
+    def __init__(self):
+        super().__init__()
+        self.extract = Extractor()
+        self.full, self.edge, self.cloud = Tail(), Tail(), Tail()
+
+
+def secondary_mask(importance, count):
+    """1 for the `count` (one a picture) least important maps; the lower index first."""
+    order = importance.argsort(dim=1, stable=True)
+    rank = torch.empty_like(order).scatter_(
+        1, order, torch.arange(MAPS).expand_as(order).contiguous())
+    return (rank < count[:, None]).float()
+
+
+def load_training(path, classes):
+    """Every picture of the archive in the order of its names, uint8, and its label."""
+    pixels, labels = [], []
+    with tarfile.open(path) as archive:
+        for member in sorted(archive.getmembers(), key=lambda m: m.name):
+            if not member.name.endswith(".jpg"):
+                continue
+            picture = Image.open(io.BytesIO(archive.extractfile(member).read()))
+            pixels.append(np.asarray(picture.convert("RGB")).transpose(2, 0, 1))
+            labels.append(classes.index(member.name.split("/")[-2]))
+    return torch.from_numpy(np.stack(pixels)), torch.tensor(labels)
+
+
+def load_records(path):
+    """CIFAR-10's binary records: a label byte, then 3x32x32."""
+    records = np.fromfile(path, np.uint8).reshape(-1, 3073)
+    return (torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32).copy()),
+            torch.from_numpy(records[:, 0].astype(np.int64)))
+
+
+def augment(pixels, rng):
+    """Mirrored at random and shifted by up to 4 pixels, as float 0..255."""
+    n = len(pixels)
+    padded = F.pad(pixels.float(), (4, 4, 4, 4), mode="reflect")
+    row = torch.randint(0, 9, (n, 1), generator=rng) + torch.arange(32)
+    column = torch.randint(0, 9, (n, 1), generator=rng) + torch.arange(32)
+    mirrored = torch.rand(n, generator=rng) < 0.5
+    column[mirrored] = column[mirrored].flip(1)
+    picture = torch.arange(n)[:, None, None]
+    return padded[picture, :, row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)
+
+
+def distilled(logits, labels, teacher):
+    """Half from the labels, half from the unsplit network's probabilities."""
+    log_p = F.log_softmax(logits, 1)
+    return 0.5 * F.nll_loss(log_p, labels) - 0.5 * (teacher * log_p).sum(1).mean()
+
+
+def loss_whole(net, pixels, labels, rng):
+    del rng
+    maps, _ = net.extract(pixels)
+    return F.cross_entropy(net.full(maps).float(), labels, label_smoothing=0.05)
+
+
+def loss_parts(net, pixels, labels, rng):
+    """All three answers at shares drawn for each picture, and the mixture's."""
+    maps, importance = net.extract(pixels)
+    full = net.full(maps).float()
+    count = torch.randint(0, MAPS + 1, (len(labels),), generator=rng)
+    secondary = secondary_mask(importance.detach(), count)
+    edge = net.edge(maps, 1 - secondary).float()
+    cloud = net.cloud(maps, secondary).float()
+    teacher = F.softmax(full.detach(), 1)
+    weight = 1 - count[:, None] / MAPS
+    fused = torch.log(weight * F.softmax(edge, 1) + (1 - weight) * F.softmax(cloud, 1)
+                      + 1e-9)
+    return (F.cross_entropy(full, labels, label_smoothing=0.05)
+            + distilled(edge, labels, teacher) + distilled(cloud, labels, teacher)
+            + 0.5 * F.nll_loss(fused, labels))
+
+
+def train(net, pixels, labels, phases, args, rng):
+    """Phases of (loss, epochs, peak rate), each one cycle; resumes from the checkpoint."""
+    done = None
+    if args.checkpoint and os.path.exists(args.checkpoint):
+        done = torch.load(args.checkpoint)
+        net.load_state_dict(done["net"])
+    for number, (loss_of, epochs, rate) in enumerate(phases):
+        if done and done["phase"] > number:
+            continue
+        steps = (len(labels) + args.batch - 1) // args.batch
+        optimiser = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9,
+                                    nesterov=True, weight_decay=5e-4)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, max_lr=rate, epochs=epochs, steps_per_epoch=steps, pct_start=0.2)
+        first = 0
+        if done and done["phase"] == number:
+            first = done["epoch"] + 1
+            optimiser.load_state_dict(done["optimiser"])
+            schedule.load_state_dict(done["schedule"])
+            rng.set_state(done["rng"])
+        elif number == 1:
+            net.edge.load_state_dict(net.full.state_dict())
+            net.cloud.load_state_dict(net.full.state_dict())
+        for epoch in range(first, epochs):
+            began, total = time.monotonic(), 0.0
+            net.train()
+            for part in torch.randperm(len(labels), generator=rng).split(args.batch):
+                moved = augment(pixels[part], rng)
+                with torch.autocast("cpu", dtype=torch.bfloat16):
+                    loss = loss_of(net, moved, labels[part], rng)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+                total += loss.item() * len(part)
+            print("phase %d, epoch %2d of %d: loss %.4f, %.0f s" % (
+                number + 1, epoch + 1, epochs, total / len(labels),
+                time.monotonic() - began), file=sys.stderr, flush=True)
+            if args.checkpoint:
+                torch.save({"net": net.state_dict(), "phase": number, "epoch": epoch,
+                            "optimiser": optimiser.state_dict(), "rng": rng.get_state(),
+                            "schedule": schedule.state_dict()}, args.checkpoint + ".new")
+                os.replace(args.checkpoint + ".new", args.checkpoint)
+
+
+@torch.no_grad()
+def answers(net, pixels, share=None):
+    """Logits of the unsplit network, or of (edge, cloud) at a share."""
+    net.eval()
+    rows = []
+    for part in pixels.split(250):
+        maps, importance = net.extract(part.float())
+        if share is None:
+            rows.append((net.full(maps),))
+            continue
+        count = torch.full((len(part),), round(share * MAPS))
+        secondary = secondary_mask(importance, count)
+        rows.append((net.edge(maps, 1 - secondary), net.cloud(maps, secondary)))
+    columns = [torch.cat(column) for column in zip(*rows)]
+    return columns[0] if share is None else columns
+
+
+def best_of(values, loss):
+    return min(values, key=lambda value: float(loss(value)))
+
+
+def fit_fusion(net, pixels, labels):
+    """Temperature of each half and lambda by likelihood, for each share."""
+    temperatures = [round(0.5 + 0.05 * i, 2) for i in range(51)]
+    lambdas = [round(0.02 * i, 2) for i in range(51)]
+    rows = []
+    for share in SHARES:
+        halves = answers(net, pixels, share)
+        chosen = [best_of(temperatures, lambda t, z=z: F.cross_entropy(z / t, labels))
+                  for z in halves]
+        edge, cloud = (F.softmax(z / t, 1) for z, t in zip(halves, chosen))
+        weight = best_of(lambdas, lambda w: F.nll_loss(
+            torch.log(w * edge + (1 - w) * cloud + 1e-12), labels))
+        rows.append({"share": share, "lambda": weight, "edge_temperature": chosen[0],
+                     "cloud_temperature": chosen[1]})
+    return rows
+
+
+def top1(scores, labels):
+    return (scores.argmax(1) == labels).double().mean().item()
+
+
+def report(net, pixels, labels, fusion):
+    """Prints the accuracy of everything, in float as PyTorch computes it."""
+    whole = top1(answers(net, pixels), labels)
+    print("unsplit %.4f" % whole)
+    losses = []
+    for row in fusion:
+        edge, cloud = answers(net, pixels, row["share"])
+        p = (row["lambda"] * F.softmax(edge / row["edge_temperature"], 1)
+             + (1 - row["lambda"]) * F.softmax(cloud / row["cloud_temperature"], 1))
+        loss = whole - top1(p, labels)
+        if 0 < row["share"] < 1:
+            losses.append(loss)
+        print("share %.1f: fused %.4f (%+.4f), edge half %.4f, cloud half %.4f, "
+              "lambda %.2f" % (row["share"], top1(p, labels), -loss,
+                               top1(edge, labels), top1(cloud, labels), row["lambda"]))
+    print("shares 0.1 to 0.9: loss %.4f on average, %.4f at worst" % (
+        np.mean(losses), max(losses)), flush=True)
+
+
+class Graph:
+    """An ONNX graph in the making: one call a node, initialisers named after their use."""
+
+    def __init__(self, name):
+        self.name, self.nodes, self.weights = name, [], []
+
+    def weight(self, name, value):
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def floats(self, name, value):
+        return self.weight(name, np.asarray(value, np.float32))
+
+    def ints(self, name, value):
+        return self.weight(name, np.asarray(value, np.int64))
+
+    def node(self, op, inputs, output, **attributes):
+        self.nodes.append(helper.make_node(op, inputs, [output], output, **attributes))
+        return output
+
+    def conv_norm(self, x, part, name):
+        """Batch normalisation is folded into the convolution."""
+        weight, bias, _ = folded(part)
+        x = self.node("Conv", [x, self.floats(name + ".weight", weight),
+                               self.floats(name + ".bias", bias)],
+                      name + ".conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1],
+                      strides=[part.stride, part.stride])
+        return self.node("Relu", [x], name + ".relu") if part.relu else x
+
+    def linear(self, x, part, name, output):
+        return self.node("Gemm", [x, self.floats(name + ".weight",
+                                                 part.weight.detach().numpy()),
+                                  self.floats(name + ".bias", part.bias.detach().numpy())],
+                         output, transB=1)
+
+    def save(self, path, inputs, outputs):
+        """`inputs` and `outputs`: (name, element type, shape)."""
+        graph = helper.make_graph(
+            self.nodes, self.name, [helper.make_tensor_value_info(*i) for i in inputs],
+            [helper.make_tensor_value_info(*o) for o in outputs], self.weights)
+        model = helper.make_model(graph, producer_name="train_dvfo.py", ir_version=8,
+                                  opset_imports=[helper.make_opsetid("", OPSET)])
+        onnx.checker.check_model(model, full_check=True)
+        with open(path, "wb") as file:
+            file.write(model.SerializeToString())
+
+
+PIXELS = ("pixels", TensorProto.UINT8, [1, 3, 32, 32])
+FEATURES = ("features", TensorProto.FLOAT, [1, MAPS, SIDE, SIDE])
+IMPORTANCE = ("importance", TensorProto.FLOAT, [1, MAPS])
+PRIMARY = ("primary", TensorProto.FLOAT, [1, "primary_count", SIDE, SIDE])
+SECONDARY = ("secondary", TensorProto.FLOAT, [1, "secondary_count", SIDE, SIDE])
+BITMAP = ("bitmap", TensorProto.UINT8, [MAPS // 8])
+LOGITS = ("logits", TensorProto.FLOAT, [1, 10])
+
+
+def pools(g, x, name, axes, keepdims):
+    return [g.node(op, [x], "%s.%s" % (name, op[6:].lower()), axes=axes, keepdims=keepdims)
+            for op in ("ReduceMean", "ReduceMax")]
+
+
+def write_extractor(g, part):
+    """From pixels to features and importance."""
+    x = g.node("Cast", ["pixels"], "pixels.float", to=TensorProto.FLOAT)
+    x = g.node("Mul", [x, g.floats("unit", 1.0 / (255.0 * SPREAD))], "pixels.scaled")
+    x = g.node("Sub", [x, g.floats("centre", MEAN / SPREAD)], "pixels.centred")
+    for name in ("stem", "down1", "down2"):
+        x = g.conv_norm(x, getattr(part, name), name)
+    pooled = g.node("Concat", pools(g, x, "channel", [2, 3], 0), "channel.pooled", axis=0)
+    pooled = g.linear(pooled, part.squeeze, "channel.squeeze", "channel.squeezed")
+    pooled = g.node("Relu", [pooled], "channel.relu")
+    pooled = g.linear(pooled, part.excite, "channel.excite", "channel.excited")
+    pooled = g.node("ReduceSum", [pooled, g.ints("axis0", [0])], "channel.sum", keepdims=0)
+    pooled = g.node("Sigmoid", [pooled], "channel.attention")
+    pooled = g.node("Reshape", [pooled, g.ints("channel.shape", [1, MAPS, 1, 1])],
+                    "channel.weight")
+    x = g.node("Mul", [x, pooled], "channel.attended")
+    where = g.node("Concat", pools(g, x, "spatial", [1], 1), "spatial.pooled", axis=1)
+    where = g.node("Conv", [where, g.floats("spatial.weight",
+                                            part.spatial.weight.detach().numpy()),
+                            g.floats("spatial.bias", part.spatial.bias.detach().numpy())],
+                   "spatial.conv", kernel_shape=[7, 7], pads=[3, 3, 3, 3])
+    where = g.node("Sigmoid", [where], "spatial.attention")
+    x = g.node("Mul", [x, where], "features")
+    mean = g.node("ReduceMean", [x], "map.mean", axes=[2, 3], keepdims=0)
+    total = g.node("ReduceSum", [mean, g.ints("axis1", [1])], "map.sum", keepdims=1)
+    total = g.node("Add", [total, g.floats("tiny", 1e-9)], "map.total")
+    g.node("Div", [mean, total], "importance")
+
+
+def write_select(path):
+    """Which maps go: the least important ones, told by a bitmap, low bit first."""
+    g = Graph("select")
+    g.nodes.append(helper.make_node("TopK", ["importance", "secondary_count"],
+                                    ["least.value", "least.index"], "least", axis=1,
+                                    largest=0))
+    count = g.node("Shape", ["least.index"], "least.shape")
+    ones = g.node("ConstantOfShape", [count], "least.one",
+                  value=numpy_helper.from_array(np.ones(1, np.float32)))
+    mask = g.node("ScatterElements", [g.floats("none", np.zeros((1, MAPS))), "least.index",
+                                      ones], "is_secondary", axis=1)
+    rest = g.node("Sub", [g.floats("one", 1.0), mask], "is_primary")
+    for part, of in (("primary", rest), ("secondary", mask)):
+        index = g.node("NonZero", [g.node("Reshape", [of, g.ints(part + ".flat", [MAPS])],
+                                          part + ".mask")], part + ".place")
+        index = g.node("Reshape", [index, g.ints(part + ".list", [-1])], part + ".index")
+        g.node("Gather", ["features", index], part, axis=1)
+    octets = g.node("Reshape", [mask, g.ints("octets", [MAPS // 8, 8])], "mask.octets")
+    octets = g.node("MatMul", [octets, g.floats("bits", [2.0 ** i for i in range(8)])],
+                    "mask.sum")
+    g.node("Cast", [octets], "bitmap", to=TensorProto.UINT8)
+    g.save(path, [FEATURES, IMPORTANCE, ("secondary_count", TensorProto.INT64, [1])],
+           [PRIMARY, SECONDARY, BITMAP])
+
+
+def folded(part):
+    """Weight and bias of a convolution with its normalisation, and that one's scale."""
+    scale = part.norm.weight / torch.sqrt(part.norm.running_var + part.norm.eps)
+    weight = part.conv.weight * scale[:, None, None, None]
+    bias = part.norm.bias - part.norm.running_mean * scale
+    return weight.detach().numpy(), bias.detach().numpy(), scale.detach()
+
+
+def write_rest(g, x, part):
+    x = g.conv_norm(g.node("Relu", [x], "first.relu"), part.second, "second")
+    x = g.node("ReduceMean", [x], "pooled", axes=[2, 3], keepdims=0)
+    g.linear(x, part.classify, "classify", "logits")
+
+
+def write_half(path, name, part, maps, is_primary):
+    """A tail for some of the maps, in their order; the bitmap says which: it gathers the
+    weights of those, so that its work follows their number."""
+    g = Graph(name)
+    x = g.node("Reshape", ["bitmap", g.ints("column", [MAPS // 8, 1])], "bitmap.column")
+    x = g.node("BitShift", [x, g.weight("places", np.arange(8, dtype=np.uint8))],
+               "bitmap.shifted", direction="RIGHT")
+    x = g.node("Mod", [x, g.weight("two", np.asarray(2, np.uint8))], "bitmap.bits")
+    x = g.node("Reshape", [x, g.ints("row", [1, MAPS])], "bitmap.row")
+    sent = g.node("Cast", [x], "is_secondary", to=TensorProto.FLOAT)
+    kept = g.node("Sub", [g.floats("one", 1.0), sent], "is_primary")
+    here, gone = (kept, sent) if is_primary else (sent, kept)
+    index = g.node("NonZero", [g.node("Reshape", [here, g.ints("flat", [MAPS])],
+                                      "here.flat")], "here.place")
+    index = g.node("Reshape", [index, g.ints("list", [-1])], "here.index")
+    weight, bias, scale = folded(part.first)
+    weight = g.node("Gather", [g.floats("first.weight", weight), index], "first.here",
+                    axis=1)
+    x = g.node("Conv", [maps[0], weight], "first.conv", kernel_shape=[3, 3],
+               pads=[1, 1, 1, 1])
+    absent = (part.absent * scale).detach().numpy()
+    bias = g.node("Gemm", [gone, g.floats("absent", absent), g.floats("first.bias", bias)],
+                  "first.constant")
+    bias = g.node("Reshape", [bias, g.ints("first.shape", [1, len(scale), 1, 1])],
+                  "first.added")
+    write_rest(g, g.node("Add", [x, bias], "first.sum"), part)
+    g.save(path, [maps, BITMAP], [LOGITS])
+
+
+def write_all(net, fusion, out):
+    net.eval()
+    os.makedirs(out, exist_ok=True)
+    g = Graph("extract")
+    write_extractor(g, net.extract)
+    g.save(os.path.join(out, "extract.onnx"), [PIXELS], [FEATURES, IMPORTANCE])
+    write_select(os.path.join(out, "select.onnx"))
+    write_half(os.path.join(out, "edge.onnx"), "edge", net.edge, PRIMARY, True)
+    write_half(os.path.join(out, CLOUD), "cloud", net.cloud, SECONDARY, False)
+    g = Graph("whole")
+    write_extractor(g, net.extract)
+    g.nodes = g.nodes[:[n.name for n in g.nodes].index("features") + 1]
+    weight, bias, _ = folded(net.full.first)
+    write_rest(g, g.node("Conv", ["features", g.floats("first.weight", weight),
+                                  g.floats("first.bias", bias)], "first.conv",
+                         kernel_shape=[3, 3], pads=[1, 1, 1, 1]), net.full)
+    used = {name for node in g.nodes for name in node.input}
+    g.weights = [weight for weight in g.weights if weight.name in used]
+    g.save(os.path.join(out, "whole.onnx"), [PIXELS], [LOGITS])
+    manifest = {"maps": MAPS, "extract": "extract.onnx", "select": "select.onnx",
+                "edge": "edge.onnx", "cloud": CLOUD, "whole": "whole.onnx",
+                "fusion": fusion}
+    with open(os.path.join(out, "features.json"), "w", encoding="utf-8") as file:
+        json.dump(manifest, file, indent=2)
+        file.write("\n")
+    total = 0
+    for name in sorted(os.listdir(out)):
+        with open(os.path.join(out, name), "rb") as file:
+            body = file.read()
+        total += len(body)
+        print("%s  %8d  %s" % (hashlib.sha256(body).hexdigest(), len(body), name))
+    print("total %d bytes" % total)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description="Train a network whose feature maps are shared by edge and cloud.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--data", default="../shared/data/cifar10",
+                        help="folder with train_50000_jpeg.tar, test_A_5000.bin, classes.txt")
+    parser.add_argument("-o", "--out", default="etc/dvfo", help="folder to write into")
+    parser.add_argument("--checkpoint", help="file to keep state in, and to go on from")
+    parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
+    parser.add_argument("--whole-epochs", type=int, default=10,
+                        help="passes for the unsplit network alone")
+    parser.add_argument("--part-epochs", type=int, default=14,
+                        help="passes for all parts together")
+    parser.add_argument("--batch", type=int, default=128, help="pictures a step")
+    parser.add_argument("--rate", type=float, default=0.1, help="peak learning rate")
+    return parser.parse_args()
+
+
+def main():
+    args = parse_arguments()
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed)
+    rng = torch.Generator().manual_seed(args.seed)
+    with open(os.path.join(args.data, "classes.txt"), encoding="utf-8") as file:
+        classes = file.read().split()
+    pixels, labels = load_training(os.path.join(args.data, "train_50000_jpeg.tar"), classes)
+    order = torch.randperm(len(labels), generator=rng)
+    kept, held = order[HELD_OUT:], order[:HELD_OUT]
+
+    net = Network().to(memory_format=torch.channels_last)
+    began = time.monotonic()
+    train(net, pixels[kept], labels[kept],
+          [(loss_whole, args.whole_epochs, args.rate),
+           (loss_parts, args.part_epochs, args.rate / 2)], args, rng)
+    print("torch %s, seed %d, %d pictures, %.0f s" % (
+        torch.__version__, args.seed, len(kept), time.monotonic() - began))
+    fusion = fit_fusion(net, pixels[held], labels[held])
+    report(net, *load_records(os.path.join(args.data, "test_A_5000.bin")), fusion)
+    write_all(net, fusion, args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
