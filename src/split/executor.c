@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "split/pool.h"
+#include "split/work.h"
 
 /* An engine with its splitters: one for each combination of threads and provider. */
 struct lane {
@@ -25,6 +26,7 @@ struct way {
     const struct lane *lane;
     struct ws_executor_place place;
     struct ws_route *route;
+    struct ws_work head_work, tail_work;
 };
 
 struct variant {
@@ -38,6 +40,9 @@ struct ws_executor {
     size_t variant_count;
     struct ws_engine_options engine;
     struct ws_splitter_options splitter;
+    const struct ws_board *board;
+    struct ws_binding *binding;  /* of the space's knobs to the board's */
+    struct ws_setting board_now; /* of the board's space */
     struct ws_device *device;
     struct ws_sampler *sampler;
     size_t meter;
@@ -56,8 +61,13 @@ struct ws_executor {
 
 struct ws_flight {
     struct ws_executor *executor;
+    const struct way *way;
     struct ws_passage *passage;
-    int64_t start_ns;
+    int64_t start_ns, head_end_ns;
+    /* Of an emulated edge: waiting that stretched its work, its energy, and what this
+     * machine was too slow by. */
+    int64_t waited_ns, late_ns;
+    double head_j, local_j;
     pthread_mutex_t lock; /* over: */
     int64_t failed_ns;    /* exchanges that brought nothing */
     int64_t end_ns;       /* of the last phase */
@@ -152,10 +162,12 @@ static int check_strangers(const struct ws_executor *executor, struct ws_error *
     for (size_t k = 0; k < space->knob_count; k++) {
         const char *name = space->knobs[k].name;
         size_t found = 0;
-        if (k == executor->cut_knob || k == executor->codec_knob ||
-            k == executor->encoding_knob || k == executor->head_knob ||
-            k == executor->tail_knob || k == executor->threads_knob ||
-            k == executor->provider_knob || strncmp(name, "cloud.", 6) == 0)
+        int is_edge = strncmp(name, "edge.", 5) == 0;
+        if ((is_edge && executor->board != NULL) || k == executor->cut_knob ||
+            k == executor->codec_knob || k == executor->encoding_knob ||
+            k == executor->head_knob || k == executor->tail_knob ||
+            k == executor->threads_knob || k == executor->provider_knob ||
+            strncmp(name, "cloud.", 6) == 0)
             continue;
         if (device == NULL || ws_space_find(&found, device, name, NULL) != 0)
             return ws_error_set(err, WS_E_NOT_FOUND, "nothing here has a knob \"%s\"",
@@ -171,6 +183,14 @@ static int check_strangers(const struct ws_executor *executor, struct ws_error *
     return 0;
 }
 
+/* Of a real edge; those of an emulated one are the board's. */
+static int map_engine_knobs(struct ws_executor *executor, struct ws_error *err)
+{
+    (void)ws_space_find(&executor->provider_knob, executor->space, "edge.provider", NULL);
+    return map_knob(executor, &executor->threads_knob, "edge.threads",
+                    (void **)&executor->threads, sizeof(int), find_threads, err);
+}
+
 static int map_knobs(struct ws_executor *executor, struct ws_error *err)
 {
     int rc = ws_space_find(&executor->cut_knob, executor->space, "cut", err);
@@ -182,13 +202,13 @@ static int map_knobs(struct ws_executor *executor, struct ws_error *err)
                       (void **)&executor->encodings, sizeof(enum ws_encoding),
                       find_encoding, err);
     if (rc == 0)
-        rc = map_knob(executor, &executor->threads_knob, "edge.threads",
-                      (void **)&executor->threads, sizeof(int), find_threads, err);
-    if (rc == 0 && ws_space_find(&executor->provider_knob, executor->space,
-                                 "edge.provider", NULL) != 0)
-        executor->provider_knob = WS_NONE;
-    if (rc == 0)
         rc = map_variants(executor, err);
+    executor->threads_knob = executor->provider_knob = WS_NONE;
+    if (rc == 0)
+        rc = executor->board != NULL
+                 ? ws_binding_create(&executor->binding, executor->board, executor->space,
+                                     "edge", err)
+                 : map_engine_knobs(executor, err);
     return rc == 0 ? check_strangers(executor, err) : rc;
 }
 
@@ -336,7 +356,10 @@ int ws_executor_create(struct ws_executor **out,
     executor->space = options->space;
     executor->engine = options->engine;
     executor->splitter = options->splitter;
+    executor->board = options->board;
     executor->device = options->device;
+    if (executor->board != NULL)
+        ws_board_default(&executor->board_now, executor->board);
     executor->sampler = options->sampler;
     executor->meter = options->meter;
     executor->variants = calloc(options->variant_count, sizeof(*executor->variants));
@@ -365,6 +388,7 @@ void ws_executor_destroy(struct ws_executor *executor)
     if (executor == NULL)
         return;
     ws_pool_destroy(executor->pool);
+    ws_binding_destroy(executor->binding);
     while (executor->ways != NULL) {
         struct way *next = executor->ways->next;
         ws_route_destroy(executor->ways->route);
@@ -453,6 +477,17 @@ static int same_place(const struct ws_executor_place *a,
            a->encoding == b->encoding;
 }
 
+static void count_work(struct way *way, struct ws_splitter *head,
+                       struct ws_splitter *tail)
+{
+    const struct ws_executor_place *place = &way->place;
+    const struct ws_cuts *heads = ws_splitter_cuts(head), *tails = ws_splitter_cuts(tail);
+    ws_work_of_segment(&way->head_work, heads, 0, place->head_cut);
+    ws_work_add_codec(&way->head_work, &heads->cuts[place->head_cut], place->codec);
+    ws_work_of_segment(&way->tail_work, tails, place->tail_cut, tails->count - 1);
+    ws_work_add_codec(&way->tail_work, &tails->cuts[place->tail_cut], place->codec);
+}
+
 static int way_create(struct way **out, struct ws_executor *executor, struct lane *lane,
                       const struct ws_executor_place *place, struct ws_error *err)
 {
@@ -477,6 +512,7 @@ static int way_create(struct way **out, struct ws_executor *executor, struct lan
         free(way);
         return rc;
     }
+    count_work(way, options.head, options.tail);
     way->next = executor->ways;
     executor->ways = way;
     *out = way;
@@ -508,7 +544,13 @@ int ws_executor_apply(struct ws_executor_applied *out, struct ws_executor *execu
 {
     struct ws_device_report report;
     struct ws_executor_applied applied = {.is_exact = 1};
-    if (executor->device != NULL) {
+    if (executor->board != NULL) {
+        struct ws_setting next;
+        ws_binding_setting(&next, executor->binding, setting);
+        applied.switch_ms =
+            ws_board_switch_ms(executor->board, &executor->board_now, &next);
+        executor->board_now = next;
+    } else if (executor->device != NULL) {
         int rc =
             ws_device_apply(executor->device, &report, executor->space, setting, err);
         if (rc != 0)
@@ -540,6 +582,25 @@ int ws_executor_prepare(struct ws_executor *executor, const struct ws_setting *s
 /* --- Flights -------------------------------------------------------------------------
  */
 
+/* Lets what ran here since start_ns take as long as on the emulated board. */
+static int stretch(struct ws_flight *flight, double *out_j, const struct ws_work *work,
+                   int64_t start_ns, struct ws_error *err)
+{
+    const struct ws_executor *executor = flight->executor;
+    double modelled_ms = 0;
+    if (executor->board == NULL)
+        return 0;
+    int rc = ws_board_predict(&modelled_ms, out_j, executor->board, &executor->board_now,
+                              work, err);
+    if (rc != 0)
+        return rc;
+    int64_t computed = ws_clock_now_ns();
+    int64_t late_ns = ws_stretch_until(start_ns, modelled_ms);
+    flight->waited_ns += ws_clock_now_ns() - computed;
+    flight->late_ns = late_ns > flight->late_ns ? late_ns : flight->late_ns;
+    return 0;
+}
+
 int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
                      const struct ws_setting *setting, const struct ws_datum *inputs,
                      struct ws_error *err)
@@ -553,11 +614,14 @@ int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
         return ws_error_nomem(err);
     pthread_mutex_init(&flight->lock, NULL);
     flight->executor = executor;
+    flight->way = way;
     flight->start_ns = ws_clock_now_ns();
     rc = ws_passage_start(&flight->passage, way->route, inputs, err);
     if (rc == 0 && !way->place.has_tail)
         rc = ws_passage_finish(flight->passage, err);
-    flight->end_ns = ws_clock_now_ns();
+    if (rc == 0)
+        rc = stretch(flight, &flight->head_j, &way->head_work, flight->start_ns, err);
+    flight->end_ns = flight->head_end_ns = ws_clock_now_ns();
     if (rc != 0)
         ws_flight_destroy(flight);
     else
@@ -599,9 +663,18 @@ int ws_executor_local(struct ws_flight *flight, struct ws_error *err)
 {
     int64_t start = ws_clock_now_ns();
     int rc = ws_passage_finish(flight->passage, err);
+    if (rc == 0)
+        rc = stretch(flight, &flight->local_j, &flight->way->tail_work, start, err);
     if (rc != WS_E_END)
         end_phase(flight, start, rc != 0);
     return rc;
+}
+
+void ws_executor_again(struct ws_flight *flight)
+{
+    ws_passage_again(flight->passage);
+    flight->failed_ns = 0;
+    flight->local_j = 0;
 }
 
 int ws_flight_is_done(const struct ws_flight *flight)
@@ -630,11 +703,39 @@ static double ms(int64_t ns)
     return (double)ns / 1e6;
 }
 
+double ws_flight_head_ms(const struct ws_flight *flight)
+{
+    return ms(flight->head_end_ns - flight->start_ns);
+}
+
+int ws_flight_head_energy(double *out_j, const struct ws_flight *flight,
+                          struct ws_error *err)
+{
+    const struct ws_executor *executor = flight->executor;
+    struct ws_energy energy;
+    if (executor->board != NULL) {
+        *out_j = flight->head_j;
+        return 0;
+    }
+    if (executor->sampler == NULL)
+        return ws_error_set(err, WS_E_UNKNOWN, "the edge has no meter");
+    int rc = ws_sampler_energy(&energy, executor->sampler, executor->meter,
+                               flight->start_ns, flight->head_end_ns, err);
+    if (rc == 0)
+        *out_j = energy.energy_j;
+    return rc;
+}
+
+int64_t ws_flight_late_ns(const struct ws_flight *flight)
+{
+    return flight->late_ns;
+}
+
 /* Latency and its parts. */
 static void tell_times(struct ws_outcome *out, const struct ws_flight *flight)
 {
     const struct ws_passage_times *times = ws_passage_times(flight->passage);
-    int64_t edge_ns = times->total_ns - times->exchange_ns;
+    int64_t edge_ns = times->total_ns - times->exchange_ns + flight->waited_ns;
     int64_t away_ns = times->exchange_ns + flight->failed_ns;
     int was_asked = times->exchange_ns > 0;
     ws_outcome_set(out, WS_EDGE_MS, ms(edge_ns));
@@ -651,20 +752,38 @@ static void tell_times(struct ws_outcome *out, const struct ws_flight *flight)
                        : (double)times->tensor_bytes);
 }
 
-void ws_flight_outcome(struct ws_outcome *out, const struct ws_flight *flight)
+/* The edge's energy, what it draws while it waits included. */
+static int edge_energy(double *out_j, const struct ws_flight *flight)
 {
     const struct ws_executor *executor = flight->executor;
     struct ws_energy energy;
-    *out = (struct ws_outcome){.truth = WS_MEASURED};
+    if (executor->board != NULL) {
+        int64_t away_ns =
+            ws_passage_times(flight->passage)->exchange_ns + flight->failed_ns;
+        *out_j = flight->head_j + flight->local_j +
+                 ws_board_idle_w(executor->board) * (double)away_ns / 1e9;
+        return 0;
+    }
+    if (executor->sampler == NULL)
+        return WS_E_UNKNOWN;
+    int rc = ws_sampler_energy(&energy, executor->sampler, executor->meter,
+                               flight->start_ns, flight->end_ns, NULL);
+    if (rc == 0)
+        *out_j = energy.energy_j;
+    return rc;
+}
+
+void ws_flight_outcome(struct ws_outcome *out, const struct ws_flight *flight)
+{
+    double edge_j = 0, cloud_j = 0;
+    *out = (struct ws_outcome){.truth = flight->executor->board != NULL ? WS_MODELLED
+                                                                        : WS_MEASURED};
     tell_times(out, flight);
     if (ws_passage_times(flight->passage)->exchange_ns == 0)
         ws_outcome_set(out, WS_CLOUD_ENERGY_J, 0);
-    if (executor->sampler != NULL &&
-        ws_sampler_energy(&energy, executor->sampler, executor->meter, flight->start_ns,
-                          flight->end_ns, NULL) == 0)
-        ws_outcome_set(out, WS_EDGE_ENERGY_J, energy.energy_j);
-    double edge_j = 0, cloud_j = 0;
-    if (ws_outcome_get(&edge_j, out, WS_EDGE_ENERGY_J) == 0 &&
+    if (edge_energy(&edge_j, flight) == 0)
+        ws_outcome_set(out, WS_EDGE_ENERGY_J, edge_j);
+    if (ws_outcome_knows(out, WS_EDGE_ENERGY_J) &&
         ws_outcome_get(&cloud_j, out, WS_CLOUD_ENERGY_J) == 0)
         ws_outcome_set(out, WS_ENERGY_J, edge_j + cloud_j);
 }

@@ -19,6 +19,7 @@
 #include "core/datum.h"
 #include "core/knob.h"
 #include "core/outcome.h"
+#include "device/board.h"
 #include "device/device.h"
 #include "device/sampler.h"
 #include "split/passage.h"
@@ -39,9 +40,10 @@ struct ws_executor_options {
     size_t variant_count;            /* at least 1 */
     struct ws_engine_options engine; /* where no knob says otherwise */
     struct ws_splitter_options splitter;
-    struct ws_device *device;   /* (optional) of the real machine; must outlive */
-    struct ws_sampler *sampler; /* (optional) its meters; must outlive */
-    size_t meter;               /* which of them counts */
+    const struct ws_board *board; /* (optional) the edge is emulated; must outlive */
+    struct ws_device *device;     /* (optional) of the real machine; must outlive */
+    struct ws_sampler *sampler;   /* (optional) its meters; must outlive */
+    size_t meter;                 /* which of them counts */
 };
 
 /* WS_E_NOT_FOUND, WS_E_MISMATCH name a knob or value that nothing here answers to. */
@@ -76,7 +78,8 @@ struct ws_executor_applied {
     int is_exact;     /* 0: something was clamped or refused, and `reason` says what */
     char reason[256];
 };
-/* Sets the edge's hardware. Fails where ws_device_apply does. */
+/* Sets the edge's hardware. Fails where ws_device_apply does. The time that an emulated
+ * board would take is told and not waited for: ws_stretch_until does that. */
 int ws_executor_apply(struct ws_executor_applied *out, struct ws_executor *executor,
                       const struct ws_setting *setting, struct ws_error *err);
 /* Loads what the setting needs, so that its first request is as fast as the others; with
@@ -97,6 +100,10 @@ int ws_executor_remote(struct ws_flight *flight, const char *url, int64_t timeou
 /* The tail here, from the tensors in hand. WS_E_END as above. */
 int ws_executor_local(struct ws_flight *flight, struct ws_error *err);
 
+/* Forgets the answer and keeps the tensors: the same tail can be asked for once more,
+ * which measuring needs. Nobody else may be at the flight. */
+void ws_executor_again(struct ws_flight *flight);
+
 /* Whether the answer is there; then it follows the outputs of the tail variant's graph,
  * and is the flight's. */
 int ws_flight_is_done(const struct ws_flight *flight);
@@ -105,6 +112,14 @@ const struct ws_datum *ws_flight_outputs(const struct ws_flight *flight,
 /* The graph whose outputs those are. */
 const struct ws_graph *ws_flight_graph(const struct ws_flight *flight);
 const struct ws_passage_times *ws_flight_times(const struct ws_flight *flight);
+/* What the head took and drew, codec included, stretched where the edge is emulated. The
+ * energy: 0, or WS_E_UNKNOWN without a meter, or the meter's own code and line. */
+double ws_flight_head_ms(const struct ws_flight *flight);
+int ws_flight_head_energy(double *out_j, const struct ws_flight *flight,
+                          struct ws_error *err);
+/* By how much this machine was too slow to pass for the emulated one; 0 where it never
+ * was. */
+int64_t ws_flight_late_ns(const struct ws_flight *flight);
 /* What the flight came to, by part. Latency is the sum of its phases, exchanges that
  * failed included; whoever lets a flight wait between phases adds that. Transfer and
  * cloud are unknown apart where the node does not tell its times, an energy where nothing

@@ -31,6 +31,7 @@ struct ws_passage {
     struct ws_datum *outputs;
     int is_done;
     struct ws_passage_times times;
+    struct ws_passage_times head_times; /* as they were when the head was done */
 };
 
 /* --- Routes --------------------------------------------------------------------------
@@ -175,8 +176,17 @@ int ws_passage_start(struct ws_passage **out, struct ws_route *route,
     passage->times.encode_ns = passage->head.codec_ns;
     passage->times.total_ns = ws_clock_now_ns() - start;
     passage->times.edge_ns = passage->times.total_ns - passage->head.codec_ns;
+    passage->head_times = passage->times;
     *out = passage;
     return 0;
+}
+
+void ws_passage_again(struct ws_passage *passage)
+{
+    for (size_t i = 0; i < passage->route->graph->output_count; i++)
+        ws_datum_fini(&passage->outputs[i]);
+    passage->is_done = 0;
+    passage->times = passage->head_times;
 }
 
 void ws_passage_destroy(struct ws_passage *passage)

@@ -79,6 +79,10 @@ int ws_passage_send(struct ws_passage *passage, struct ws_remote *remote,
 /* The tail here; also where there is none, to gather the outputs. WS_E_END as above. */
 int ws_passage_finish(struct ws_passage *passage, struct ws_error *err);
 
+/* Forgets the answer and keeps the tensors in hand, for the same tail once more: what
+ * measuring needs. Nobody else may be at it. */
+void ws_passage_again(struct ws_passage *passage);
+
 /* Its route's ws_route_describe. */
 void ws_passage_describe(struct ws_remote_options *out, const struct ws_passage *passage);
 /* Whether the outputs are there; then they follow the graph of the tail's model, and are

@@ -17,8 +17,9 @@ struct rig {
     struct ws_executor *executor;
 };
 
-static int rig_init(struct rig *rig, const struct scene *scene, const char *second,
-                    const char *knobs, struct ws_error *err)
+static int rig_init_on(struct rig *rig, const struct scene *scene, const char *second,
+                       const struct ws_board *board, const char *knobs,
+                       struct ws_error *err)
 {
     char text[TEXT_MAX];
     const struct ws_executor_variant variants[] = {
@@ -31,6 +32,7 @@ static int rig_init(struct rig *rig, const struct scene *scene, const char *seco
         .variant_count = second != NULL ? 2 : 1,
         .engine = {.threads = 2},
         .splitter = {.level = WS_LEVEL_ALL},
+        .board = board,
     };
     *rig = (struct rig){0};
     (void)snprintf(text, sizeof(text),
@@ -39,6 +41,12 @@ static int rig_init(struct rig *rig, const struct scene *scene, const char *seco
     assert_int_equal(
         ws_testbed_parse(&rig->testbed, text, strlen(text), "t.json", "", NULL), 0);
     return ws_executor_create(&rig->executor, &options, err);
+}
+
+static int rig_init(struct rig *rig, const struct scene *scene, const char *second,
+                    const char *knobs, struct ws_error *err)
+{
+    return rig_init_on(rig, scene, second, NULL, knobs, err);
 }
 
 static void rig_fini(struct rig *rig)
@@ -272,6 +280,65 @@ static void test_variants(void **state)
     rig_fini(&rig);
 }
 
+/* An edge that is not here: its time and energy, and what it draws while it waits. */
+static void test_emulated_edge(void **state)
+{
+    const struct scene *scene = *state;
+    char path[600];
+    struct ws_board *board = NULL;
+    struct rig rig;
+    struct ws_tensor tensor;
+    struct ws_error err = {0};
+    struct ws_executor_applied applied;
+    const struct ws_datum input = input_datum(&tensor, 9);
+    const char *knobs = KNOB("cut", "17, 58") ", " KNOB(
+        "edge.cpu_khz", "600000, 1800000") ", " KNOB("edge.accelerator", "\"off\"");
+    (void)snprintf(path, sizeof(path), "%s/etc/devices/rpi4-coral/board.json",
+                   getenv("WS_SOURCE_ROOT"));
+    assert_int_equal(ws_board_load(&board, path, NULL), 0);
+    assert_int_equal(rig_init_on(&rig, scene, NULL, board, knobs, NULL), 0);
+    for (uint16_t clock = 0; clock < 2; clock++) {
+        const struct ws_setting setting = {.value = {0, clock}};
+        struct ws_flight *flight = NULL;
+        struct ws_outcome here, away;
+        double head_j = 0;
+        assert_int_equal(ws_executor_apply(&applied, rig.executor, &setting, NULL), 0);
+        /* Power to the accelerator goes off once; a clock takes a millisecond. */
+        assert_true(clock == 0 ? applied.switch_ms > 2000 : applied.switch_ms == 1);
+        assert_int_equal(ws_executor_head(&flight, rig.executor, &setting, &input, NULL),
+                         0);
+        assert_true(ws_flight_head_ms(flight) > 57);
+        assert_int_equal(ws_flight_head_energy(&head_j, flight, NULL), 0);
+        assert_true(head_j > 0.1 && head_j < 2);
+        assert_int_equal(ws_executor_remote(flight, scene->url, 0, NULL), 0);
+        ws_flight_outcome(&away, flight);
+        assert_int_equal(away.truth, WS_MODELLED);
+        /* The node says nothing of its energy. */
+        assert_false(ws_outcome_knows(&away, WS_ENERGY_J));
+        assert_near(away.value[WS_EDGE_ENERGY_J],
+                    head_j + ws_board_idle_w(board) *
+                                 (away.value[WS_TRANSFER_MS] + away.value[WS_CLOUD_MS]) /
+                                 1000,
+                    1e-6);
+        ws_executor_again(flight);
+        assert_int_equal(ws_flight_is_done(flight), 0);
+        assert_int_equal(ws_executor_local(flight, NULL), 0);
+        ws_flight_outcome(&here, flight);
+        assert_true(here.value[WS_EDGE_MS] > ws_flight_head_ms(flight) + 57);
+        assert_true(here.value[WS_EDGE_ENERGY_J] > head_j);
+        assert_near(here.value[WS_ENERGY_J], here.value[WS_EDGE_ENERGY_J], 1e-12);
+        ws_flight_destroy(flight);
+    }
+    rig_fini(&rig);
+    assert_int_equal(rig_init_on(&rig, scene, NULL, board,
+                                 KNOB("cut", "0") ", " KNOB("edge.gpu", "1"), &err),
+                     WS_E_NOT_FOUND);
+    assert_non_null(strstr(err.text, "edge.gpu"));
+    rig_fini(&rig);
+    ws_board_destroy(board);
+    ws_tensor_fini(&tensor);
+}
+
 static void test_wrong_spaces(void **state)
 {
     static const struct {
@@ -310,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_failed_then_elsewhere),
         cmocka_unit_test(test_first_answer_counts),
         cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_emulated_edge),
         cmocka_unit_test(test_wrong_spaces),
     };
     return cmocka_run_group_tests(tests, scene_setup, scene_teardown);
