@@ -37,7 +37,8 @@ static int decode_body(const uint8_t **out, size_t *out_size, struct ws_infer *i
     return rc == 0 ? 0 : ws_error_context(err, "the request's body");
 }
 
-static int parse_body(struct ws_infer *infer, size_t body_max,
+static int parse_body(struct ws_infer *infer, const struct ws_stage_port *ports,
+                      size_t port_count, size_t body_max,
                       const struct ws_http_request *request, struct ws_error *err)
 {
     const uint8_t *body = NULL;
@@ -53,15 +54,13 @@ static int parse_body(struct ws_infer *infer, size_t body_max,
         rc = ws_oip_request_parse(&infer->request, body, size, header_size, err);
     if (rc != 0 || infer->request.raw == NULL)
         return rc;
-    if (ws_stage_input_count(infer->use.stage) != 1)
-        return ws_error_set(err, WS_E_MISMATCH, "a raw body for %zu inputs",
-                            ws_stage_input_count(infer->use.stage));
-    const struct ws_stage_port *port = ws_stage_input(infer->use.stage, 0);
-    if (!port->has_shape)
+    if (port_count != 1)
+        return ws_error_set(err, WS_E_MISMATCH, "a raw body for %zu inputs", port_count);
+    if (!ports->has_shape)
         return ws_error_set(err, WS_E_TYPE, "a raw body, but \"%s\" has no known shape",
-                            port->name);
-    return ws_oip_request_take_raw(&infer->request, port->name, port->dtype, port->dims,
-                                   port->rank, err);
+                            ports->name);
+    return ws_oip_request_take_raw(&infer->request, ports->name, ports->dtype,
+                                   ports->dims, ports->rank, err);
 }
 
 static int check_tensor(const struct ws_stage_port *port, const struct ws_tensor *tensor,
@@ -93,90 +92,116 @@ static const struct ws_oip_tensor *find_input(const struct ws_oip_request *reque
     return NULL;
 }
 
+static int match_inputs(struct ws_infer *infer, const struct ws_stage_port *ports,
+                        size_t count, const char *digest, struct ws_error *err)
+{
+    const struct ws_oip_request *request = &infer->request;
+    if (request->digest != NULL && strcmp(request->digest, digest) != 0)
+        return ws_error_set(err, WS_E_MISMATCH,
+                            "not the same model: its digest is %s here, %.64s there",
+                            digest, request->digest);
+    infer->matched = calloc(count + 1, sizeof(const struct ws_oip_tensor *));
+    if (infer->matched == NULL)
+        return ws_error_nomem(err);
+    for (size_t i = 0; i < count; i++) {
+        infer->matched[i] = find_input(request, ports[i].name);
+        int rc = infer->matched[i] == NULL
+                     ? ws_error_set(err, WS_E_MISMATCH, "input \"%s\" is missing",
+                                    ports[i].name)
+                     : check_tensor(&ports[i], &infer->matched[i]->tensor, err);
+        if (rc != 0)
+            return rc;
+    }
+    /* All are there; one more would be a stranger. */
+    for (size_t k = 0; k < request->input_count; k++) {
+        size_t i = 0;
+        while (i < count && strcmp(ports[i].name, request->inputs[k].name) != 0)
+            i++;
+        if (i == count)
+            return ws_error_set(err, WS_E_MISMATCH, "there is no input \"%.200s\"",
+                                request->inputs[k].name);
+    }
+    return 0;
+}
+
+int ws_infer_read(struct ws_infer *infer, const struct ws_stage_port *ports,
+                  size_t port_count, const char *digest, size_t body_max,
+                  const struct ws_http_request *request, struct ws_error *err)
+{
+    int rc = parse_body(infer, ports, port_count, body_max, request, err);
+    return rc == 0 ? match_inputs(infer, ports, port_count, digest, err) : rc;
+}
+
 static int take_inputs(struct ws_infer *infer, struct ws_engine *engine,
                        struct ws_error *err)
 {
-    const struct ws_stage *stage = infer->use.stage;
-    const struct ws_oip_request *request = &infer->request;
-    size_t count = ws_stage_input_count(stage);
-    if (request->digest != NULL && strcmp(request->digest, infer->use.digest) != 0)
-        return ws_error_set(err, WS_E_MISMATCH,
-                            "not the same model: its digest is %s here, %.64s there",
-                            infer->use.digest, request->digest);
+    size_t count = ws_stage_input_count(infer->use.stage);
     infer->inputs = calloc(count + 1, sizeof(struct ws_engine_value *));
     if (infer->inputs == NULL)
         return ws_error_nomem(err);
     infer->input_count = count;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        const struct ws_stage_port *port = ws_stage_input(stage, i);
-        const struct ws_oip_tensor *input = find_input(request, port->name);
-        rc = input == NULL
-                 ? ws_error_set(err, WS_E_MISMATCH, "input \"%s\" is missing", port->name)
-                 : check_tensor(port, &input->tensor, err);
-        if (rc == 0)
-            rc = ws_engine_value_from_tensor(&infer->inputs[i], engine, &input->tensor,
-                                             err);
-    }
-    /* All are there; one more would be a stranger. */
-    for (size_t k = 0; rc == 0 && k < request->input_count; k++) {
-        size_t i = 0;
-        while (i < count &&
-               strcmp(ws_stage_input(stage, i)->name, request->inputs[k].name) != 0)
-            i++;
-        if (i == count)
-            rc = ws_error_set(err, WS_E_MISMATCH, "there is no input \"%.200s\"",
-                              request->inputs[k].name);
-    }
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = ws_engine_value_from_tensor(&infer->inputs[i], engine,
+                                         &infer->matched[i]->tensor, err);
     return rc;
 }
 
-/* One output, as the reply will send it. */
-static int take_output(struct ws_infer *infer, size_t from, int is_binary,
-                       struct ws_error *err)
+static int take_output(struct ws_infer *infer, size_t index, struct ws_error *err)
 {
-    struct ws_oip_tensor *to = &infer->outputs[infer->output_count];
-    struct ws_datum *copy = &infer->strings[infer->output_count];
-    const struct ws_stage_port *port = ws_stage_output(infer->use.stage, from);
-    const struct ws_engine_value *value = infer->result.outputs[from];
+    struct ws_oip_tensor *to = &infer->all[index];
+    const struct ws_stage_port *port = ws_stage_output(infer->use.stage, index);
+    const struct ws_engine_value *value = infer->result.outputs[index];
     int rc = 0;
     if (port->dtype == WS_DTYPE_STRING) {
-        rc = ws_engine_value_to_datum(copy, value, err);
+        rc = ws_engine_value_to_datum(&infer->strings[index], value, err);
         if (rc == 0)
-            to->tensor = copy->tensor;
-    } else {
-        rc = ws_engine_value_view(&to->tensor, value, err);
+            to->tensor = infer->strings[index].tensor;
+    } else if (ws_engine_value_view(&to->tensor, value, NULL) != 0) {
+        to->tensor.dtype = WS_DTYPE_UNDEFINED; /* an error only where it is asked for */
     }
     to->name = (char *)(uintptr_t)port->name;
     to->is_borrowed = 1;
-    to->is_binary = is_binary != 0;
-    infer->output_count += rc == 0;
+    infer->all_count += rc == 0;
     return rc;
 }
 
 static int take_outputs(struct ws_infer *infer, struct ws_error *err)
 {
-    const struct ws_oip_request *request = &infer->request;
     size_t have = infer->result.output_count;
+    infer->all = calloc(have + 1, sizeof(*infer->all));
+    infer->strings = calloc(have + 1, sizeof(*infer->strings));
+    int rc = infer->all == NULL || infer->strings == NULL ? ws_error_nomem(err) : 0;
+    for (size_t i = 0; rc == 0 && i < have; i++)
+        rc = take_output(infer, i, err);
+    return rc;
+}
+
+/* Those that the request asks for; all of them where it names none. */
+static int choose_outputs(struct ws_infer *infer, size_t *out_count,
+                          const struct ws_oip_tensor *all, size_t have,
+                          struct ws_error *err)
+{
+    const struct ws_oip_request *request = &infer->request;
     size_t count = request->output_count > 0 ? request->output_count : have;
     infer->outputs = calloc(count + 1, sizeof(*infer->outputs));
-    infer->strings = calloc(count + 1, sizeof(*infer->strings));
-    if (infer->outputs == NULL || infer->strings == NULL)
+    if (infer->outputs == NULL)
         return ws_error_nomem(err);
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && request->output_count == 0 && i < have; i++)
-        rc = take_output(infer, i, request->binary_outputs, err);
-    for (size_t k = 0; rc == 0 && k < request->output_count; k++) {
-        const struct ws_oip_want *want = &request->outputs[k];
-        size_t i = 0;
-        while (i < have &&
-               strcmp(ws_stage_output(infer->use.stage, i)->name, want->name) != 0)
+    for (size_t k = 0; k < count; k++) {
+        size_t i = request->output_count > 0 ? 0 : k;
+        while (request->output_count > 0 && i < have &&
+               strcmp(all[i].name, request->outputs[k].name) != 0)
             i++;
-        rc = i < have ? take_output(infer, i, want->is_binary, err)
-                      : ws_error_set(err, WS_E_MISMATCH, "there is no output \"%.200s\"",
-                                     want->name);
+        if (i == have)
+            return ws_error_set(err, WS_E_MISMATCH, "there is no output \"%.200s\"",
+                                request->outputs[k].name);
+        infer->outputs[k] = all[i];
+        infer->outputs[k].is_binary =
+            (request->output_count > 0 ? request->outputs[k].is_binary
+                                       : request->binary_outputs) != 0;
     }
-    return rc;
+    *out_count = count;
+    return 0;
 }
 
 /* Waits until fewer than all slots compute, no longer than the request has time. */
@@ -247,18 +272,29 @@ static int encode_reply(struct ws_infer *infer, const struct ws_http_request *re
     return rc;
 }
 
-static int build_reply(struct ws_infer *infer, const char *name,
-                       const struct ws_oip_times *times, struct ws_error *err)
+int ws_infer_answer(struct ws_infer *infer, const struct ws_oip_tensor *all, size_t count,
+                    const char *name, const struct ws_oip_times *times, const char *more,
+                    const struct ws_http_request *request, struct ws_error *err)
 {
-    const struct ws_oip_reply reply = {
+    struct ws_oip_reply reply = {
         .model_name = (char *)(uintptr_t)name,
         .model_version = (char *)(uintptr_t) "1",
         .id = infer->request.id,
-        .outputs = infer->outputs,
-        .output_count = infer->output_count,
         .times = *times,
+        .more = more,
     };
-    return ws_oip_reply_build(&infer->message, &reply, err);
+    int rc = choose_outputs(infer, &reply.output_count, all, count, err);
+    reply.outputs = infer->outputs;
+    if (rc == 0)
+        rc = ws_oip_reply_build(&infer->message, &reply, err);
+    return rc == 0 ? encode_reply(infer, request, err) : rc;
+}
+
+int64_t ws_infer_until_ns(const struct ws_infer *infer, int64_t start_ns)
+{
+    int64_t timeout_us = infer->request.timeout_us;
+    return timeout_us == 0 || timeout_us > TIMEOUT_US_MAX ? 0
+                                                          : start_ns + timeout_us * 1000;
 }
 
 int ws_infer_run(struct ws_infer *infer, struct ws_service *service, const char *name,
@@ -267,17 +303,14 @@ int ws_infer_run(struct ws_infer *infer, struct ws_service *service, const char 
     struct ws_tally_parts parts = {0};
     struct ws_oip_times times = {0};
     int64_t start = request->received_ns;
-    int rc = parse_body(infer, service->body_max, request, err);
+    int rc = ws_infer_read(infer, ws_stage_input(infer->use.stage, 0),
+                           ws_stage_input_count(infer->use.stage), infer->use.digest,
+                           service->body_max, request, err);
     if (rc == 0)
         rc = take_inputs(infer, ws_host_engine(service->host), err);
     int64_t parsed = ws_clock_now_ns();
     if (rc == 0)
-        rc = wait_slot(&service->slots,
-                       infer->request.timeout_us == 0 ||
-                               infer->request.timeout_us > TIMEOUT_US_MAX
-                           ? 0
-                           : start + infer->request.timeout_us * 1000,
-                       err);
+        rc = wait_slot(&service->slots, ws_infer_until_ns(infer, start), err);
     int64_t begun = ws_clock_now_ns();
     if (rc == 0) {
         rc = ws_stage_run(&infer->result, infer->use.stage, infer->inputs, err);
@@ -293,9 +326,8 @@ int ws_infer_run(struct ws_infer *infer, struct ws_service *service, const char 
     times.total_ns = ws_clock_now_ns() - start;
     times.is_known = infer->request.wants_times;
     if (rc == 0)
-        rc = build_reply(infer, name, &times, err);
-    if (rc == 0)
-        rc = encode_reply(infer, request, err);
+        rc = ws_infer_answer(infer, infer->all, infer->all_count, name, &times, NULL,
+                             request, err);
     int64_t end = ws_clock_now_ns();
     parts.output_ns = end - computed;
     parts.total_ns = end - start;
@@ -308,9 +340,10 @@ int ws_infer_run(struct ws_infer *infer, struct ws_service *service, const char 
 
 void ws_infer_fini(struct ws_infer *infer, struct ws_host *host)
 {
-    for (size_t i = 0; infer->strings != NULL && i < infer->output_count; i++)
+    for (size_t i = 0; infer->strings != NULL && i < infer->all_count; i++)
         ws_datum_fini(&infer->strings[i]);
     free(infer->strings);
+    free(infer->all);
     free(infer->outputs);
     ws_oip_message_fini(&infer->message);
     ws_buf_fini(&infer->encoded);
@@ -318,8 +351,10 @@ void ws_infer_fini(struct ws_infer *infer, struct ws_host *host)
     for (size_t i = 0; i < infer->input_count; i++)
         ws_engine_value_destroy(infer->inputs[i]);
     free(infer->inputs);
+    free(infer->matched);
     ws_oip_request_fini(&infer->request);
     ws_buf_fini(&infer->decoded);
-    ws_host_release(host, &infer->use);
+    if (host != NULL)
+        ws_host_release(host, &infer->use);
     *infer = (struct ws_infer){0};
 }

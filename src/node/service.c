@@ -32,14 +32,24 @@ int ws_service_init(struct ws_service *service, struct ws_host *host, int allow_
     return 0;
 }
 
+void ws_service_init_backend(struct ws_service *service, const struct ws_backend *backend,
+                             size_t body_max)
+{
+    *service = (struct ws_service){.backend = backend, .body_max = body_max};
+}
+
 void ws_service_fini(struct ws_service *service)
 {
-    (void)sem_destroy(&service->slots);
+    if (service->host != NULL)
+        (void)sem_destroy(&service->slots);
 }
 
 static void release_answer(void *owner)
 {
     struct answer *answer = owner;
+    const struct ws_backend *backend = answer->service->backend;
+    if (backend != NULL)
+        backend->release(backend->user, &answer->infer);
     ws_infer_fini(&answer->infer, answer->service->host);
     ws_buf_fini(&answer->text);
     free(answer);
@@ -80,11 +90,14 @@ static int describe_model(struct ws_oip_model *out, const char *name,
     return 0;
 }
 
-static int reply_model(struct ws_buf *text, const struct route *route,
-                       const struct ws_host_use *use, struct ws_error *err)
+static int reply_model(struct ws_buf *text, const struct ws_service *service,
+                       const struct route *route, const struct ws_host_use *use,
+                       struct ws_error *err)
 {
+    const struct ws_backend *backend = service->backend;
     struct ws_oip_model model;
-    int rc = describe_model(&model, route->name, use, err);
+    int rc = backend != NULL ? backend->describe(backend->user, &model, route->name, err)
+                             : describe_model(&model, route->name, use, err);
     if (rc != 0)
         return rc;
     rc = strcmp(route->verb, "config") == 0 ? ws_oip_config_build(text, &model, err)
@@ -94,10 +107,10 @@ static int reply_model(struct ws_buf *text, const struct route *route,
 }
 
 static int reply_stats(struct ws_buf *text, const struct route *route,
-                       const struct ws_host_use *use, struct ws_error *err)
+                       struct ws_tally *tally, struct ws_error *err)
 {
     struct ws_oip_stats stats;
-    ws_tally_read(&stats, use->tally);
+    ws_tally_read(&stats, tally);
     stats.name = route->name;
     return ws_oip_stats_build(text, &stats, 1, err);
 }
@@ -167,7 +180,10 @@ static int reply_index(struct ws_buf *text, struct ws_service *service,
     struct name_list list = {0};
     int rc = ws_oip_index_parse(&list.ready_only, request->body, request->body_size, err);
     if (rc == 0)
-        rc = ws_host_each_model(service->host, add_name, &list, err);
+        rc = service->backend != NULL
+                 ? service->backend->each_model(service->backend->user, add_name, &list,
+                                                err)
+                 : ws_host_each_model(service->host, add_name, &list, err);
     if (rc == 0)
         rc = ws_oip_index_build(text, list.entries, list.count, err);
     for (size_t i = 0; i < list.count; i++)
@@ -176,11 +192,29 @@ static int reply_index(struct ws_buf *text, struct ws_service *service,
     return rc;
 }
 
+/* The tally of a backend's model, as that of a stage. */
+struct tallies {
+    const struct ws_backend *backend;
+    struct stats_list *list;
+};
+
+static int add_tally(void *user, const char *name, int is_ready, struct ws_error *err)
+{
+    const struct tallies *tallies = user;
+    const struct ws_backend *backend = tallies->backend;
+    (void)is_ready;
+    return add_stats(tallies->list, name, backend->tally(backend->user, name), err);
+}
+
 static int reply_all_stats(struct ws_buf *text, struct ws_service *service,
                            struct ws_error *err)
 {
     struct stats_list list = {0};
-    int rc = ws_host_each_stage(service->host, add_stats, &list, err);
+    const struct ws_backend *backend = service->backend;
+    struct tallies tallies = {backend, &list};
+    int rc = backend != NULL
+                 ? backend->each_model(backend->user, add_tally, &tallies, err)
+                 : ws_host_each_stage(service->host, add_stats, &list, err);
     if (rc == 0)
         rc = ws_oip_stats_build(text, list.stats, list.count, err);
     for (size_t i = 0; i < list.count; i++)
@@ -194,6 +228,8 @@ static int reply_write(struct ws_buf *text, struct ws_service *service,
 {
     int is_load = strcmp(route->verb, "load") == 0;
     int rc = 0;
+    if (service->backend != NULL)
+        return ws_error_set(err, WS_E_UNSUPPORTED, "an agent's models are its plan's");
     if (!is_load && strcmp(route->verb, "unload") != 0)
         return ws_error_set(err, WS_E_NOT_FOUND, "no such path");
     if (!service->allow_writes)
@@ -232,7 +268,10 @@ static int reply_infer(struct answer *answer, const struct route *route,
                        struct ws_error *err)
 {
     struct ws_infer *infer = &answer->infer;
-    int rc = ws_infer_run(infer, answer->service, route->name, request, err);
+    const struct ws_backend *backend = answer->service->backend;
+    int rc = backend != NULL
+                 ? backend->infer(backend->user, infer, route->name, request, err)
+                 : ws_infer_run(infer, answer->service, route->name, request, err);
     if (rc != 0)
         return rc;
     size_t header = 0;
@@ -262,20 +301,26 @@ static int reply_of_model(struct answer *answer, const char *rest,
                           struct ws_http_reply *reply, struct ws_error *err)
 {
     struct route route;
+    const struct ws_service *service = answer->service;
+    const struct ws_backend *backend = service->backend;
+    const struct ws_host_use *use = &answer->infer.use;
     int rc = take_apart(&route, rest, err);
-    if (rc == 0)
-        rc = ws_host_acquire(&answer->infer.use, answer->service->host, route.name, err);
+    if (rc == 0 && backend == NULL)
+        rc = ws_host_acquire(&answer->infer.use, service->host, route.name, err);
     if (rc != 0)
         return rc;
-    const struct ws_host_use *use = &answer->infer.use;
+    struct ws_tally *tally =
+        backend != NULL ? backend->tally(backend->user, route.name) : use->tally;
+    if (tally == NULL)
+        return ws_error_set(err, WS_E_NOT_FOUND, "no model \"%.200s\"", route.name);
     if (strcmp(route.verb, "infer") == 0)
         return reply_infer(answer, &route, request, reply, err);
     if (strcmp(route.verb, "ready") == 0)
         return reply_ready(&answer->text, &route, err);
     if (strcmp(route.verb, "stats") == 0)
-        return reply_stats(&answer->text, &route, use, err);
+        return reply_stats(&answer->text, &route, tally, err);
     if (route.verb[0] == '\0' || strcmp(route.verb, "config") == 0)
-        return reply_model(&answer->text, &route, use, err);
+        return reply_model(&answer->text, service, &route, use, err);
     return ws_error_set(err, WS_E_NOT_FOUND, "no such path");
 }
 
@@ -313,6 +358,10 @@ static int reply_to(struct answer *answer, const char *path,
         return atomic_load(&service->is_draining)
                    ? ws_error_set(err, WS_E_BUSY, "this node is being stopped")
                    : ws_buf_add_text(text, "{\"ready\":true}", err);
+    if (strcmp(path, "/metrics") == 0 && service->backend != NULL) {
+        reply->content_type = "text/plain; version=0.0.4";
+        return service->backend->metrics(service->backend->user, text, err);
+    }
     if (strcmp(path, "/v2/models/stats") == 0)
         return reply_all_stats(text, service, err);
     if (strcmp(path, "/v2/repository/index") == 0)
@@ -370,6 +419,7 @@ void ws_service_handle(void *user, const struct ws_http_request *request,
         reply->status = rc == 0 ? 200 : ws_oip_status(rc);
     }
     if (rc != 0) {
+        reply->content_type = "application/json";
         ws_buf_clear(&answer->text);
         rc = ws_oip_error_build(&answer->text, err.text, NULL);
     }
