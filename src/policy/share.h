@@ -12,7 +12,7 @@
  * concave piecewise linear function a node, filled in order of slope); whole images come
  * from it by a dynamic program over nodes in a window around the relaxed shares. The
  * answer of goal accuracy is exact for batches of up to WS_SHARE_EXACT_MAX images over up
- * to 8 nodes, where the window is everything, and carries the relaxation's bound always.
+ * to 4 nodes, where the window is everything, and carries the relaxation's bound always.
  *
  * The published strategies that this is compared with are here too. Nothing is allocated
  * after creation. One thread at a time.
@@ -24,7 +24,7 @@
 
 #include "base/error.h"
 
-enum { WS_SHARE_EXACT_MAX = 64 };
+enum { WS_SHARE_EXACT_MAX = 24 };
 
 enum ws_share_goal { WS_SHARE_ACCURACY, WS_SHARE_ENERGY };
 /* What is held on to where both requirements cannot be met. */

@@ -15,7 +15,7 @@ enum {
     SHARE_NODES = WS_CLUSTER_NODES_MAX,
     SHARE_LEVELS = WS_CLUSTER_LEVELS_MAX,
     SHARE_CELLS = SHARE_NODES * SHARE_LEVELS,
-    SHARE_EXACT_NODES = 8,
+    SHARE_EXACT_NODES = 4,
     SHARE_NEAR = 5,                             /* images either way of a relaxed share */
     SHARE_DRIFT = SHARE_NODES + 2 * SHARE_NEAR, /* of the sum of shares, either way */
 };
