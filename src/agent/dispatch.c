@@ -41,7 +41,8 @@ struct node {
     struct ws_share_level levels[LEVELS];
     struct ws_share_level now[LEVELS]; /* as this moment's plan sees them */
     size_t level_count;
-    double delay_s, send_s;
+    double delay_s, send_s, request_s;
+    size_t chunk[LEVELS]; /* images of a chunk in a long run */
     int is_up;
     double scale;        /* time over the profile's, learnt */
     double planned_with; /* scale of the plan that is carried out */
@@ -49,7 +50,7 @@ struct node {
     size_t outstanding_count;
     double free_s; /* when it last finished something */
     size_t quota[LEVELS];
-    double seen_s[LEVELS];
+    double seen_s[LEVELS]; /* requests' own cost aside */
     size_t seen[LEVELS];
     /* Of the chunks that scale has not learnt from: what they took, what the profile
      * says. */
@@ -71,15 +72,43 @@ struct ws_dispatch {
     double start_s, planned_s;
     int is_stale;
     int is_urgent; /* stale for more than a drift of speeds */
-    int is_fixed; /* the caller's plan is carried out */
+    int is_fixed;  /* the caller's plan is carried out */
     uint64_t next_id;
     size_t plans, reissued, doubles;
 };
 
+/* What a node is told to compute for so many images in one request, by the profile. */
+static double told_s(const struct node *node, size_t level, size_t count)
+{
+    return node->request_s + (double)count * node->levels[level].image_s;
+}
+
 /* Time of an image in a long run: the link works while the node computes. */
 static double image_s(const struct node *node, size_t level)
 {
-    return fmax(node->levels[level].image_s * node->scale, node->send_s);
+    size_t chunk = node->chunk[level];
+    double compute_s = told_s(node, level, chunk) / (double)chunk * node->scale;
+    return fmax(compute_s, node->send_s);
+}
+
+/* So many images in a chunk that its exchange hides behind the one before: while the node
+ * computes (or the link carries) that, this one's delay and sending pass; and that what
+ * each request costs is a tenth at most. Still no chunk takes long, or so much of the
+ * batch that losing it would hurt. */
+static size_t long_run_chunk(const struct node *node, size_t level,
+                             const struct ws_dispatch_options *options)
+{
+    double compute_s = node->levels[level].image_s;
+    double long_s = fmax(compute_s, node->send_s);
+    double spare_s = fmax(fabs(compute_s - node->send_s), 0.25 * long_s);
+    double size = ceil(2.0 * node->delay_s / spare_s);
+    size = fmax(size, ceil(9.0 * node->request_s / long_s));
+    size = fmin(size, floor(CHUNK_S / long_s));
+    size =
+        fmin(size, ceil((double)options->images / (4.0 * (double)options->node_count)));
+    if (options->chunk_max > 0)
+        size = fmin(size, (double)options->chunk_max);
+    return size < 1 ? 1 : (size_t)size;
 }
 
 static int in_hand(const struct node *node)
@@ -255,6 +284,9 @@ int ws_dispatch_create(struct ws_dispatch **out,
         node->level_count = from->level_count;
         node->delay_s = from->delay_s;
         node->send_s = from->send_s;
+        node->request_s = from->request_s;
+        for (size_t j = 0; j < node->level_count; j++)
+            node->chunk[j] = long_run_chunk(node, j, options);
         node->is_up = !from->is_away;
         node->scale = node->planned_with = 1.0;
         node->free_s = now_s;
@@ -310,24 +342,21 @@ static size_t quota_of(const struct node *node)
     return sum;
 }
 
-/* So many images that the exchange of one chunk hides behind the other: while the node
- * computes (or the link carries) the one, the delay and the link's share of the other
- * pass. Towards the end of a share chunks shrink, so that it does not end in one lump. */
-static size_t chunk_size(const struct ws_dispatch *dispatch, const struct node *node,
-                         size_t level)
+/* Images of the next chunk: as in a long run, but a small one where nothing hides its
+ * exchange, and smaller ones towards the end of a share, so that it does not end in one
+ * lump; not so small that requests cost more than images. */
+static size_t chunk_size(const struct node *node, size_t level)
 {
-    double compute_s = node->levels[level].image_s * node->scale;
-    double long_s = fmax(compute_s, node->send_s);
-    double spare_s = fmax(fabs(compute_s - node->send_s), 0.25 * long_s);
-    double size = ceil(2.0 * node->delay_s / spare_s);
-    if (in_hand(node) == 0) /* nothing hides this one: a small one starts soon */
-        size = ceil(0.25 * size);
-    size = fmin(size, floor(CHUNK_S / long_s));
-    size = fmin(size, ceil((double)quota_of(node) / (2.0 * WS_DISPATCH_DEPTH)));
-    if (dispatch->options.chunk_max > 0)
-        size = fmin(size, (double)dispatch->options.chunk_max);
-    size = fmin(size, (double)node->quota[level]);
-    return size < 1 ? 1 : (size_t)size;
+    size_t size = node->chunk[level], quota = node->quota[level];
+    size_t least = 1 + (size_t)(node->request_s / node->levels[level].image_s);
+    size_t end = 1 + quota_of(node) / (2 * WS_DISPATCH_DEPTH);
+    if (in_hand(node) == 0)
+        size = (size + 3) / 4;
+    size = size < end ? size : end;
+    size = size > least ? size : least;
+    if (size > node->chunk[level])
+        size = node->chunk[level];
+    return size < quota ? size : quota;
 }
 
 /* The first run of pending inputs, at most `most` of them. */
@@ -376,7 +405,7 @@ int ws_dispatch_next(struct ws_dispatch *dispatch, struct ws_dispatch_chunk *out
         dispatch->is_stale |= in_hand(node) == 0;
         return 0;
     }
-    size_t count = find_run(&first, dispatch, chunk_size(dispatch, node, level));
+    size_t count = find_run(&first, dispatch, chunk_size(node, level));
     for (size_t i = first; i < first + count; i++)
         dispatch->inputs[i] = (struct input){OUT, (uint8_t)number, (uint8_t)level};
     dispatch->pending -= count;
@@ -384,7 +413,8 @@ int ws_dispatch_next(struct ws_dispatch *dispatch, struct ws_dispatch_chunk *out
     dispatch->out_right += (double)count * node->levels[level].accuracy;
     node->quota[level] -= count;
     double begin_s = fmax(busy_until(node, now_s), now_s + node->delay_s);
-    double takes_s = (double)count * image_s(node, level);
+    double takes_s =
+        fmax(told_s(node, level, count) * node->scale, (double)count * node->send_s);
     *out = (struct ws_dispatch_chunk){.id = ++dispatch->next_id,
                                       .node = number,
                                       .level = level,
@@ -455,9 +485,9 @@ static void learn(struct ws_dispatch *dispatch, const struct ws_dispatch_chunk *
     double took_s = fmax(0.0, now_s - fmax(node->free_s, chunk->sent_s + node->delay_s));
     node->free_s = now_s;
     node->seen[chunk->level] += chunk->count;
-    node->seen_s[chunk->level] += took_s;
+    node->seen_s[chunk->level] += fmax(0.0, took_s - node->request_s);
     node->took_s += took_s;
-    node->told_s += (double)chunk->count * node->levels[chunk->level].image_s;
+    node->told_s += told_s(node, chunk->level, chunk->count);
     node->unlearnt += (int)chunk->count;
     if (++node->unlearnt_chunks < WS_DISPATCH_DEPTH)
         return;
@@ -556,10 +586,9 @@ void ws_dispatch_tick(struct ws_dispatch *dispatch, double now_s)
                 continue;
             late->is_late = 1;
             /* It is at least as slow as this. */
-            double told_s =
-                (double)late->chunk.count * node->levels[late->chunk.level].image_s;
+            double least_s = told_s(node, late->chunk.level, late->chunk.count);
             double since_s = fmax(node->free_s, late->chunk.sent_s + node->delay_s);
-            node->scale = fmax(node->scale, (now_s - since_s) / told_s);
+            node->scale = fmax(node->scale, (now_s - since_s) / least_s);
             late->chunk.expected_s = now_s + (now_s - late->chunk.sent_s);
             give_back(dispatch, &late->chunk);
         }

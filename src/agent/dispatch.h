@@ -28,11 +28,12 @@ enum { WS_DISPATCH_DEPTH = 2 };
 
 /* What is known of a node beforehand. */
 struct ws_dispatch_node {
-    const struct ws_share_level *levels; /* image_s: computing alone */
+    const struct ws_share_level *levels; /* image_s: computing one more in a request */
     size_t level_count;
-    double delay_s; /* of an exchange, whatever it carries */
-    double send_s;  /* of one image over the link */
-    int is_away;    /* not there yet: ws_dispatch_join tells */
+    double delay_s;   /* of an exchange, whatever it carries */
+    double send_s;    /* of one image over the link */
+    double request_s; /* of computing, for each request besides its images */
+    int is_away;      /* not there yet: ws_dispatch_join tells */
 };
 
 struct ws_dispatch_options {
@@ -105,8 +106,9 @@ void ws_dispatch_read(struct ws_dispatch_state *out, const struct ws_dispatch *d
 /* Who gave an input's result, at which level; WS_E_UNKNOWN while there is none. */
 int ws_dispatch_result(size_t *node, size_t *level, const struct ws_dispatch *dispatch,
                        size_t input);
-/* Seconds an image that a node took at a level in this batch, and of how many images;
- * count 0 where it had none. The link is in it where that was the slower. */
+/* Seconds an image that a node took at a level in this batch, what each request costs
+ * aside, and of how many images; count 0 where it had none. The link is in it where that
+ * was the slower. */
 double ws_dispatch_observed(size_t *count, const struct ws_dispatch *dispatch,
                             size_t node, size_t level);
 

@@ -43,7 +43,8 @@ static void launch(struct fleet *fleet, const struct ws_dispatch_chunk *chunk)
     struct machine *machine = &fleet->machines[chunk->node];
     const struct ws_dispatch_node *is = machine->is;
     double count = (double)chunk->count, jitter = fleet->options->jitter;
-    double compute_s = count * is->levels[chunk->level].image_s * machine->factor;
+    double compute_s =
+        (is->request_s + count * is->levels[chunk->level].image_s) * machine->factor;
     if (jitter > 0)
         compute_s *= exp(jitter * ws_rng_normal(&fleet->rng) - 0.5 * jitter * jitter);
     machine->link_free_s = fmax(fleet->now_s, machine->link_free_s) + count * is->send_s;

@@ -30,9 +30,9 @@ static const struct ws_share_level boards[NODES][LEVELS] = {
      {0.0045, 0.82, 0.026}},
 };
 static const struct ws_dispatch_node nodes[NODES] = {
-    {boards[0], LEVELS, 0.004, 0.0005, 0},
-    {boards[1], LEVELS, 0.003, 0.0003, 0},
-    {boards[2], LEVELS, 0.002, 0.0006, 0},
+    {boards[0], LEVELS, 0.004, 0.0005, 0, 0},
+    {boards[1], LEVELS, 0.003, 0.0003, 0, 0},
+    {boards[2], LEVELS, 0.002, 0.0006, 0, 0},
 };
 
 static struct ws_dispatch_options batch(double images_per_s, double min_accuracy)
@@ -236,6 +236,27 @@ static void test_run_survives_anything(void **state)
     assert_true(reissued > 1000 && doubles > 50);
 }
 
+/* Where every request costs as much as ten images, chunks grow until that is little, and
+ * plans know of the rest. */
+static void test_run_amortises_requests(void **state)
+{
+    struct ws_dispatch_options options = batch(150, 0.75);
+    struct ws_dispatch_node dear[NODES];
+    const struct ws_fleet_options fleet = {.dispatch = &options};
+    struct ws_fleet_outcome out;
+    (void)state;
+    memcpy(dear, nodes, sizeof(dear));
+    for (size_t i = 0; i < NODES; i++)
+        dear[i].request_s = 10 * boards[i][3].image_s;
+    options.nodes = dear;
+    options.reserve = 0.05;
+    assert_int_equal(ws_fleet_run(&out, &fleet, NULL), 0);
+    check_results(&out);
+    assert_true(out.plan.meets_throughput && out.plan.meets_accuracy);
+    assert_true(out.time_s <= IMAGES / 150.0);
+    assert_true(out.state.accuracy >= 0.75);
+}
+
 static void test_run_reports_what_cannot_end(void **state)
 {
     struct ws_dispatch_options options = batch(0, 0);
@@ -259,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_run_survives_a_death),
         cmocka_unit_test(test_run_replans_for_a_slow_node),
         cmocka_unit_test(test_run_survives_anything),
+        cmocka_unit_test(test_run_amortises_requests),
         cmocka_unit_test(test_run_reports_what_cannot_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
