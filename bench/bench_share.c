@@ -15,8 +15,8 @@
 
 enum { PROBLEMS = 200 };
 
-static struct ws_share_level levels[WS_CLUSTER_NODES_MAX][WS_CLUSTER_LEVELS_MAX];
-static struct ws_share_node nodes[WS_CLUSTER_NODES_MAX];
+static struct ws_share_level levels[WS_SHARE_NODES_MAX][WS_SHARE_LEVELS_MAX];
+static struct ws_share_node nodes[WS_SHARE_NODES_MAX];
 
 static void draw(struct ws_share_problem *out, struct ws_rng *rng, size_t node_count,
                  size_t level_count, size_t images)

@@ -7,8 +7,8 @@
 #include "base/limits.h"
 
 enum {
-    NODES = WS_CLUSTER_NODES_MAX,
-    LEVELS = WS_CLUSTER_LEVELS_MAX,
+    NODES = WS_SHARE_NODES_MAX,
+    LEVELS = WS_SHARE_LEVELS_MAX,
     /* Chunks of a node that are known at once: those it has, and late ones. */
     CHUNKS = 4 * WS_DISPATCH_DEPTH,
 };

@@ -48,7 +48,7 @@ struct ws_dispatch_options {
     /* Share of the time left that a plan keeps back for what it does not foresee. */
     double reserve;
     size_t chunk_max; /* images of one chunk; 0: as many as suit */
-    /* A plan to carry out as it is, [node_count * WS_CLUSTER_LEVELS_MAX]: for comparing
+    /* A plan to carry out as it is, [node_count * WS_SHARE_LEVELS_MAX]: for comparing
      * strategies. Ours takes over where a node is lost. (optional) */
     const size_t *counts;
 };

@@ -25,9 +25,9 @@ void ws_share_destroy(struct ws_share *share)
 static int check_node(const struct ws_share_node *node, size_t number,
                       struct ws_error *err)
 {
-    if (node->level_count == 0 || node->level_count > WS_CLUSTER_LEVELS_MAX)
+    if (node->level_count == 0 || node->level_count > WS_SHARE_LEVELS_MAX)
         return ws_error_set(err, WS_E_USAGE, "node %zu: %zu levels, 1 to %d it may have",
-                            number, node->level_count, WS_CLUSTER_LEVELS_MAX);
+                            number, node->level_count, WS_SHARE_LEVELS_MAX);
     if (!(node->delay_s >= 0) || isinf(node->delay_s))
         return ws_error_set(err, WS_E_USAGE, "node %zu: a delay of %g s", number,
                             node->delay_s);
@@ -45,9 +45,9 @@ static int check_node(const struct ws_share_node *node, size_t number,
 
 int ws_share_check(const struct ws_share_problem *problem, struct ws_error *err)
 {
-    if (problem->node_count == 0 || problem->node_count > WS_CLUSTER_NODES_MAX)
+    if (problem->node_count == 0 || problem->node_count > WS_SHARE_NODES_MAX)
         return ws_error_set(err, WS_E_USAGE, "%zu nodes, 1 to %d there may be",
-                            problem->node_count, WS_CLUSTER_NODES_MAX);
+                            problem->node_count, WS_SHARE_NODES_MAX);
     if (problem->images == 0 || problem->images > WS_BATCH_MAX)
         return ws_error_set(err, WS_E_USAGE, "a batch of %zu, 1 to %d it may have",
                             problem->images, WS_BATCH_MAX);

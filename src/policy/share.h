@@ -39,13 +39,13 @@ struct ws_share_level {
 
 struct ws_share_node {
     const struct ws_share_level *levels;
-    size_t level_count; /* 1 to WS_CLUSTER_LEVELS_MAX */
+    size_t level_count; /* 1 to WS_SHARE_LEVELS_MAX */
     double delay_s;     /* before it starts on its share */
 };
 
 struct ws_share_problem {
     const struct ws_share_node *nodes;
-    size_t node_count;   /* 1 to WS_CLUSTER_NODES_MAX */
+    size_t node_count;   /* 1 to WS_SHARE_NODES_MAX */
     size_t images;       /* 1 to WS_BATCH_MAX */
     double budget_s;     /* images / required throughput; 0: as long as it takes */
     double min_accuracy; /* mean of the batch; 0: any */
@@ -55,7 +55,7 @@ struct ws_share_problem {
 };
 
 struct ws_share_plan {
-    /* Images of node i at level j: counts[i * WS_CLUSTER_LEVELS_MAX + j]. Belongs to the
+    /* Images of node i at level j: counts[i * WS_SHARE_LEVELS_MAX + j]. Belongs to the
      * solver until its next call. */
     const size_t *counts;
     double time_s;   /* until the last node is done */

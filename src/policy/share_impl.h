@@ -12,8 +12,8 @@
 #include "policy/share.h"
 
 enum {
-    SHARE_NODES = WS_CLUSTER_NODES_MAX,
-    SHARE_LEVELS = WS_CLUSTER_LEVELS_MAX,
+    SHARE_NODES = WS_SHARE_NODES_MAX,
+    SHARE_LEVELS = WS_SHARE_LEVELS_MAX,
     SHARE_CELLS = SHARE_NODES * SHARE_LEVELS,
     SHARE_EXACT_NODES = 4,
     SHARE_NEAR = 5,                             /* images either way of a relaxed share */

@@ -8,7 +8,7 @@
 #include "base/rng.h"
 
 /* Chunks on their way: those in hand, and late ones that will still be answered. */
-enum { FLIGHTS_MAX = 64 * WS_CLUSTER_NODES_MAX };
+enum { FLIGHTS_MAX = 64 * WS_SHARE_NODES_MAX };
 
 struct flight {
     struct ws_dispatch_chunk chunk;
@@ -26,7 +26,7 @@ struct machine {
 struct fleet {
     const struct ws_fleet_options *options;
     struct ws_dispatch *dispatch;
-    struct machine machines[WS_CLUSTER_NODES_MAX];
+    struct machine machines[WS_SHARE_NODES_MAX];
     struct flight flights[FLIGHTS_MAX];
     size_t flight_count;
     size_t next_event;
@@ -109,7 +109,7 @@ static int step(struct fleet *fleet)
 {
     const struct ws_fleet_options *options = fleet->options;
     double wake_s = ws_dispatch_wake_s(fleet->dispatch), at_s = wake_s;
-    size_t flight = fleet->flight_count, dead = WS_CLUSTER_NODES_MAX;
+    size_t flight = fleet->flight_count, dead = WS_SHARE_NODES_MAX;
     for (size_t i = 0; i < fleet->flight_count; i++) {
         if (fleet->flights[i].answer_s <= at_s) {
             at_s = fleet->flights[i].answer_s;
@@ -132,7 +132,7 @@ static int step(struct fleet *fleet)
     if (isinf(at_s))
         return 0;
     fleet->now_s = fmax(fleet->now_s, at_s);
-    if (dead < WS_CLUSTER_NODES_MAX) {
+    if (dead < WS_SHARE_NODES_MAX) {
         fleet->machines[dead].noticed_s = INFINITY;
         ws_dispatch_leave(fleet->dispatch, dead, fleet->now_s);
     } else if (flight < fleet->flight_count) {

@@ -51,9 +51,9 @@ static int read_variants(struct ws_cluster *out, const struct ws_json *root,
     if (rc == 0)
         rc = ws_json_object(&variants, err);
     while (rc == 0 && ws_json_next(&variant, &variants)) {
-        if (out->variant_count == WS_CLUSTER_LEVELS_MAX)
+        if (out->variant_count == WS_SHARE_LEVELS_MAX)
             return ws_json_fail(&variants, WS_E_LIMIT, err, "more than %d variants",
-                                WS_CLUSTER_LEVELS_MAX);
+                                WS_SHARE_LEVELS_MAX);
         rc = read_variant(&out->variants[out->variant_count++], &variant, err);
     }
     if (rc == 0 && out->variant_count == 0)
@@ -193,9 +193,9 @@ static int read_nodes(struct ws_cluster *out, const struct ws_json *root,
     if (rc == 0)
         rc = ws_json_array(&nodes, err);
     if (rc == 0 &&
-        (ws_json_count(&nodes) == 0 || ws_json_count(&nodes) > WS_CLUSTER_NODES_MAX))
+        (ws_json_count(&nodes) == 0 || ws_json_count(&nodes) > WS_SHARE_NODES_MAX))
         rc = ws_json_fail(&nodes, WS_E_LIMIT, err, "%zu nodes, 1 to %d there may be",
-                          ws_json_count(&nodes), WS_CLUSTER_NODES_MAX);
+                          ws_json_count(&nodes), WS_SHARE_NODES_MAX);
     for (size_t i = 0; rc == 0 && i < ws_json_count(&nodes); i++) {
         struct ws_json node = ws_json_at(&nodes, i);
         struct ws_cluster_node *to = &out->nodes[out->node_count++];

@@ -38,15 +38,15 @@ struct ws_cluster_node {
     double delay_s;   /* of an exchange, whatever it carries */
     double send_s;    /* of one image over the link */
     double request_s; /* of computing, for each request besides its images */
-    struct ws_cluster_speed speeds[WS_CLUSTER_LEVELS_MAX]; /* by variant */
+    struct ws_cluster_speed speeds[WS_SHARE_LEVELS_MAX]; /* by variant */
     char *energy; /* where its joules come from: "modelled: ..."; NULL: not said */
 };
 
 struct ws_cluster {
     char *model;
-    struct ws_cluster_variant variants[WS_CLUSTER_LEVELS_MAX];
+    struct ws_cluster_variant variants[WS_SHARE_LEVELS_MAX];
     size_t variant_count;
-    struct ws_cluster_node nodes[WS_CLUSTER_NODES_MAX];
+    struct ws_cluster_node nodes[WS_SHARE_NODES_MAX];
     size_t node_count;
 };
 

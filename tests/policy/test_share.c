@@ -10,8 +10,8 @@
 
 /* A problem with its numbers. */
 struct scene {
-    struct ws_share_level levels[WS_CLUSTER_NODES_MAX][WS_CLUSTER_LEVELS_MAX];
-    struct ws_share_node nodes[WS_CLUSTER_NODES_MAX];
+    struct ws_share_level levels[WS_SHARE_NODES_MAX][WS_SHARE_LEVELS_MAX];
+    struct ws_share_node nodes[WS_SHARE_NODES_MAX];
     struct ws_share_problem problem;
 };
 
@@ -62,8 +62,8 @@ static void check_sound(const struct ws_share_plan *plan,
     double right = 0.0, joules = 0.0, last_s = 0.0;
     for (size_t i = 0; i < problem->node_count; i++) {
         double busy_s = 0.0;
-        for (size_t j = 0; j < WS_CLUSTER_LEVELS_MAX; j++) {
-            size_t count = plan->counts[i * WS_CLUSTER_LEVELS_MAX + j];
+        for (size_t j = 0; j < WS_SHARE_LEVELS_MAX; j++) {
+            size_t count = plan->counts[i * WS_SHARE_LEVELS_MAX + j];
             if (count == 0)
                 continue;
             assert_true(j < problem->nodes[i].level_count);
@@ -89,7 +89,7 @@ static void check_sound(const struct ws_share_plan *plan,
 struct brute {
     const struct ws_share_problem *problem;
     size_t cells, levels;
-    size_t counts[WS_CLUSTER_LEVELS_MAX];
+    size_t counts[WS_SHARE_LEVELS_MAX];
     double right;    /* the most within the budget; -1: nothing fits */
     double time_s;   /* the soonest with it */
     double energy_j; /* the least within budget and accuracy; -1: nothing */
@@ -198,10 +198,9 @@ static double glpk_bound(const struct ws_share_problem *problem)
 {
     size_t nodes = problem->node_count, columns = 0, entries = 0;
     int is_energy = problem->goal == WS_SHARE_ENERGY;
-    int *row = calloc(4 * WS_CLUSTER_NODES_MAX * WS_CLUSTER_LEVELS_MAX, sizeof(int));
-    int *column = calloc(4 * WS_CLUSTER_NODES_MAX * WS_CLUSTER_LEVELS_MAX, sizeof(int));
-    double *value =
-        calloc(4 * WS_CLUSTER_NODES_MAX * WS_CLUSTER_LEVELS_MAX, sizeof(double));
+    int *row = calloc(4 * WS_SHARE_NODES_MAX * WS_SHARE_LEVELS_MAX, sizeof(int));
+    int *column = calloc(4 * WS_SHARE_NODES_MAX * WS_SHARE_LEVELS_MAX, sizeof(int));
+    double *value = calloc(4 * WS_SHARE_NODES_MAX * WS_SHARE_LEVELS_MAX, sizeof(double));
     glp_prob *lp = glp_create_prob();
     glp_smcp how;
     glp_set_obj_dir(lp, is_energy ? GLP_MIN : GLP_MAX);
@@ -440,7 +439,7 @@ static void test_solve_refuses(void **state)
     problem.images = 0;
     assert_int_equal(ws_share_solve(&plan, share, &problem, &err), WS_E_USAGE);
     problem.images = 10;
-    problem.node_count = WS_CLUSTER_NODES_MAX + 1;
+    problem.node_count = WS_SHARE_NODES_MAX + 1;
     assert_int_equal(ws_share_solve(&plan, share, &problem, &err), WS_E_USAGE);
     problem.node_count = 2;
     problem.budget_s = -1;
@@ -482,7 +481,7 @@ static void test_baseline_cases(void **state)
         for (size_t j = 0; j < 2; j++)
             assert_int_equal(plan.counts[j], rows[r].quick[j]);
         for (size_t j = 0; j < 3; j++)
-            assert_int_equal(plan.counts[WS_CLUSTER_LEVELS_MAX + j], rows[r].tardy[j]);
+            assert_int_equal(plan.counts[WS_SHARE_LEVELS_MAX + j], rows[r].tardy[j]);
     }
     ws_share_destroy(share);
 }

@@ -172,7 +172,7 @@ static void test_run_replans_for_a_slow_node(void **state)
 
     /* The first plan, carried out to its end whatever comes. */
     struct ws_dispatch *dispatch = NULL;
-    size_t counts[NODES * WS_CLUSTER_LEVELS_MAX];
+    size_t counts[NODES * WS_SHARE_LEVELS_MAX];
     assert_int_equal(ws_share_create(&share, NULL), 0);
     assert_int_equal(ws_dispatch_create(&dispatch, &options, 0, NULL), 0);
     memcpy(counts, ws_dispatch_plan(dispatch)->counts, sizeof(counts));
