@@ -10,6 +10,7 @@ What comes out, each part an ONNX file with fixed names:
     cifar10_cloud.onnx  secondary, bitmap -> logits [1,10]
     whole.onnx     pixels -> logits: the unsplit network, the reference
     features.json  what a program must know to put the parts together
+    reference.json  PyTorch's answers for pictures that the tests can draw too
 
 First the unsplit network is trained; then, from it, the two tails together with it: every
 picture of a batch draws its own share, the maps are divided by importance, and each tail
@@ -281,15 +282,20 @@ def top1(scores, labels):
     return (scores.argmax(1) == labels).double().mean().item()
 
 
+def probabilities(halves, row):
+    """Those of edge and cloud, each at its own temperature."""
+    return (F.softmax(halves[0] / row["edge_temperature"], 1),
+            F.softmax(halves[1] / row["cloud_temperature"], 1))
+
+
 def report(net, pixels, labels, fusion):
     """Prints the accuracy of everything, in float as PyTorch computes it."""
     whole = top1(answers(net, pixels), labels)
     print("unsplit %.4f" % whole)
     losses = []
     for row in fusion:
-        edge, cloud = answers(net, pixels, row["share"])
-        p = (row["lambda"] * F.softmax(edge / row["edge_temperature"], 1)
-             + (1 - row["lambda"]) * F.softmax(cloud / row["cloud_temperature"], 1))
+        edge, cloud = probabilities(answers(net, pixels, row["share"]), row)
+        p = row["lambda"] * edge + (1 - row["lambda"]) * cloud
         loss = whole - top1(p, labels)
         if 0 < row["share"] < 1:
             losses.append(loss)
@@ -458,6 +464,28 @@ def write_half(path, name, part, maps, is_primary):
     g.save(path, [maps, BITMAP], [LOGITS])
 
 
+def drawn_picture(number):
+    """A smooth picture from a formula, which the tests know too: uint8 [1,3,32,32]."""
+    plane, y, x = np.meshgrid(np.arange(3), np.arange(32), np.arange(32), indexing="ij")
+    value = x * (3 + number) + y * (5 + 2 * plane) + x * y * (plane + number) // 8
+    return torch.from_numpy((value % 256).astype(np.uint8))[None]
+
+
+def write_reference(net, fusion, path):
+    """PyTorch's own probabilities for some drawn pictures, one line each."""
+    rows = []
+    for number in range(4):
+        for row in fusion[1:-1:4]:
+            edge, cloud = probabilities(answers(net, drawn_picture(number), row["share"]),
+                                        row)
+            fused = row["lambda"] * edge + (1 - row["lambda"]) * cloud
+            rows.append({"picture": number, "share": row["share"]} | {
+                name: [round(x, 6) for x in p[0].tolist()]
+                for name, p in (("edge", edge), ("cloud", cloud), ("fused", fused))})
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+
+
 def write_all(net, fusion, out):
     net.eval()
     os.makedirs(out, exist_ok=True)
@@ -483,8 +511,9 @@ def write_all(net, fusion, out):
     with open(os.path.join(out, "features.json"), "w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=2)
         file.write("\n")
+    write_reference(net, fusion, os.path.join(out, "reference.json"))
     total = 0
-    for name in sorted(os.listdir(out)):
+    for name in sorted(n for n in os.listdir(out) if n.endswith((".onnx", ".json"))):
         with open(os.path.join(out, name), "rb") as file:
             body = file.read()
         total += len(body)

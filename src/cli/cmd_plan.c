@@ -137,6 +137,7 @@ static size_t budget_of(const struct args *args, size_t space)
 static int open_evaluator(struct work *work, struct ws_error *err)
 {
     const struct ws_testbed *testbed = &work->testbed;
+    work->task.stages = ws_testbed_stages(testbed);
     if (testbed->table_path == NULL && testbed->model_path != NULL) {
         int rc = ws_modelled_create(&work->evaluator, &testbed->space, testbed->switch_ms,
                                     testbed->model_path, err);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/parse.h"
 #include "base/rng.h"
 #include "base/stats.h"
@@ -17,32 +18,31 @@
 #include "split/halves.h"
 
 static const char usage[] =
-    "usage: wattshed share DIR [--node URL] --samples X.npy [--labels Y.npy] [OPTION "
-    "...]\n"
-    "       wattshed share DIR [--node URL] --input FILE [OPTION ...]\n"
+    "usage: wattshed share DIR [--node URL] --input FILE [OPTION ...]\n"
+    "       wattshed share DIR [--node URL] --samples X.npy --labels Y.npy [...]\n"
     "\n"
-    "Runs a network whose feature maps are shared between edge and cloud. Its extractor\n"
-    "runs here, and its attention ranks the maps; then the important ones go through "
-    "the\n"
-    "edge's tail here while the others, as int8 with a bitmap of which they are, go "
-    "through\n"
-    "the cloud's tail on a node. The two answers are fused as calibrated probabilities "
-    "with\n"
-    "the weight lambda. Where the node fails or is late, the edge's tail answers alone.\n"
-    "DIR holds the parts and a features.json, as tools/train_dvfo.py writes them.\n"
+    "Runs a network whose feature maps are shared between edge and cloud. The extractor\n"
+    "runs here and its attention ranks the maps; then the important ones go through the\n"
+    "edge's tail here while the others, as int8 with a bitmap of which they are, go\n"
+    "through the cloud's tail on a node. Both answers are fused as calibrated\n"
+    "probabilities with the weight lambda. Where the node fails or is late, the edge's\n"
+    "tail answers alone. DIR holds the parts and features.json (docs/dvfo.md).\n"
     "\n"
     "  --node URL         the server that hosts the cloud's part, e.g.\n"
     "                     http://127.0.0.1:8000 (default: in this process, no network)\n"
     "  --input FILE       one input, .npy or .pb\n"
     "  --samples FILE     inputs [N, ...], .npy, one along the first dimension each\n"
     "  --labels FILE      the right answers [N], integers (default: no top-1)\n"
+    "  --records FILE     samples and labels in one, as CIFAR-10 has them: a byte that "
+    "is\n"
+    "                     the label, then the bytes of the input\n"
     "  --share LIST       shares of the maps that are sent, 0 to 1 (default: 0.5 for an\n"
     "                     input, 0.1,0.2,...,0.9 for samples)\n"
     "  --lambda L         weight of the edge's half, 0 to 1 (default: as it was fitted\n"
     "                     for the share)\n"
     "  --codec C          int8, fp16 or none (default int8)\n"
     "  --encoding E       none, zstd, lz4 or gzip, on top (default none)\n"
-    "  --maps HOW         importance, or random: to see what the ranking is worth\n"
+    "  --maps HOW         importance or random, to see what the ranking is worth\n"
     "                     (default importance)\n"
     "  --seed N           of the random maps (default 1)\n"
     "  --timeout MS       for the cloud's half of one request (default 1000)\n"
@@ -56,7 +56,7 @@ enum { SHARES_MAX = 101 };
 
 struct share_options {
     struct ws_model_options model;
-    const char *dir, *node, *input, *samples, *labels;
+    const char *dir, *node, *input, *samples, *labels, *records;
     double shares[SHARES_MAX];
     size_t share_count;
     double lambda;
@@ -78,6 +78,7 @@ struct scene {
     struct ws_session *whole;
     struct ws_datum input; /* where there is one */
     struct ws_npy samples;
+    struct ws_map records;
     struct ws_tensor labels;
     size_t count;
 };
@@ -86,7 +87,9 @@ struct scene {
 struct row {
     double share;
     size_t secondary_count;
-    struct ws_stats lambda, held; /* by the primary maps */
+    struct ws_stats lambda;
+    struct ws_stats held;      /* of the importance, by the maps kept here */
+    struct ws_stats attention; /* by the more important half of all */
     struct ws_stats tensor_bytes, sent_bytes;
     double extract_ms, edge_ms, beside_ms, cloud_ms, total_ms; /* medians */
     size_t cloud_told; /* answers of a node that tells its times */
@@ -100,6 +103,7 @@ enum {
     OPT_INPUT,
     OPT_SAMPLES,
     OPT_LABELS,
+    OPT_RECORDS,
     OPT_SHARE,
     OPT_LAMBDA,
     OPT_CODEC,
@@ -116,6 +120,7 @@ static const struct option long_options[] = {
     {"input", required_argument, NULL, OPT_INPUT},
     {"samples", required_argument, NULL, OPT_SAMPLES},
     {"labels", required_argument, NULL, OPT_LABELS},
+    {"records", required_argument, NULL, OPT_RECORDS},
     {"share", required_argument, NULL, OPT_SHARE},
     {"lambda", required_argument, NULL, OPT_LAMBDA},
     {"codec", required_argument, NULL, OPT_CODEC},
@@ -186,6 +191,9 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
     case OPT_LABELS:
         options->labels = value;
         return 0;
+    case OPT_RECORDS:
+        options->records = value;
+        return 0;
     case OPT_SHARE:
         return take_shares(options, value, err);
     case OPT_LAMBDA:
@@ -253,6 +261,41 @@ static int open_samples(struct scene *scene, struct ws_error *err)
     return rc;
 }
 
+/* Bytes of one record: the label's, then the input's. */
+static int record_bytes(size_t *out, const struct scene *scene, struct ws_error *err)
+{
+    const struct ws_io_type *input = ws_halves_input(scene->halves);
+    uint64_t bytes = 0;
+    int rc = ws_shape_bytes(&bytes, input->dtype, input->dims, input->rank, err);
+    if (rc != 0)
+        return ws_error_context(err, "input \"%s\"", input->name);
+    *out = (size_t)bytes + 1;
+    return 0;
+}
+
+static int open_records(struct scene *scene, struct ws_error *err)
+{
+    const struct share_options *options = scene->options;
+    size_t size = 0;
+    int rc = ws_map_open(&scene->records, options->records, 0, err);
+    if (rc == 0)
+        rc = record_bytes(&size, scene, err);
+    if (rc == 0 && scene->records.size % size != 0)
+        rc = ws_error_set(err, WS_E_FORMAT, "%s: %zu bytes are no records of %zu",
+                          options->records, scene->records.size, size);
+    if (rc != 0)
+        return rc;
+    scene->count = scene->records.size / size;
+    if (options->limit != 0 && options->limit < scene->count)
+        scene->count = options->limit;
+    const int64_t dims[] = {(int64_t)scene->count};
+    rc = ws_tensor_init(&scene->labels, WS_DTYPE_INT64, dims, 1, err);
+    int64_t *labels = scene->labels.data;
+    for (size_t i = 0; rc == 0 && i < scene->count; i++)
+        labels[i] = scene->records.data[i * size];
+    return rc;
+}
+
 static int open_scene(struct scene *scene, struct ws_error *err)
 {
     const struct share_options *options = scene->options;
@@ -279,7 +322,9 @@ static int open_scene(struct scene *scene, struct ws_error *err)
         rc = ws_offload_create(&scene->offload, &to, err);
     }
     if (rc == 0)
-        rc = options->input != NULL ? open_input(scene, err) : open_samples(scene, err);
+        rc = options->input != NULL     ? open_input(scene, err)
+             : options->records != NULL ? open_records(scene, err)
+                                        : open_samples(scene, err);
     ws_parts_fini(&parts);
     return rc;
 }
@@ -293,41 +338,55 @@ static void close_scene(struct scene *scene)
     ws_engine_destroy(scene->engine);
     ws_datum_fini(&scene->input);
     ws_npy_close(&scene->samples);
+    ws_map_close(&scene->records);
     ws_tensor_fini(&scene->labels);
 }
 
-/* Sample number `index`, a copy, of the type that the extractor takes. */
+/* A copy of sample number `index` as it is in its file. */
+static int read_sample(struct ws_tensor *out, const struct scene *scene, size_t index,
+                       struct ws_error *err)
+{
+    const struct ws_io_type *input = ws_halves_input(scene->halves);
+    const struct ws_tensor *given = &scene->input.tensor;
+    const void *bytes = given->data;
+    int rc = 0;
+    if (scene->options->samples != NULL)
+        return ws_npy_slice(out, &scene->samples, index, 1, err);
+    if (scene->options->records != NULL) {
+        rc = ws_tensor_init(out, input->dtype, input->dims, input->rank, err);
+        if (rc == 0)
+            bytes = scene->records.data + index * (out->size_bytes + 1) + 1;
+    } else {
+        rc = ws_tensor_init(out, given->dtype, given->dims, given->rank, err);
+    }
+    if (rc == 0 && out->size_bytes > 0)
+        memcpy(out->data, bytes, out->size_bytes);
+    return rc;
+}
+
+/* The same, of the type that the extractor takes. */
 static int sample_at(struct ws_datum *out, const struct scene *scene, size_t index,
                      struct ws_error *err)
 {
     const struct ws_io_type *wanted = ws_halves_input(scene->halves);
-    const struct ws_tensor *given = &scene->input.tensor;
     struct ws_datum sample = {.kind = WS_DATUM_TENSOR};
-    int rc = 0;
-    if (scene->options->input == NULL) {
-        rc = ws_npy_slice(&sample.tensor, &scene->samples, index, 1, err);
-    } else {
-        rc = ws_tensor_init(&sample.tensor, given->dtype, given->dims, given->rank, err);
-        if (rc == 0 && given->size_bytes > 0)
-            memcpy(sample.tensor.data, given->data, given->size_bytes);
-    }
-    int fits = rc == 0 && sample.tensor.dtype == wanted->dtype &&
-               sample.tensor.rank == wanted->rank;
+    int rc = read_sample(&sample.tensor, scene, index, err);
+    if (rc != 0)
+        return rc;
+    int fits = sample.tensor.dtype == wanted->dtype && sample.tensor.rank == wanted->rank;
     for (size_t i = 0; fits && i < wanted->rank; i++)
         fits = wanted->dims[i] < 0 || wanted->dims[i] == sample.tensor.dims[i];
-    if (rc == 0 && !fits) {
+    if (!fits) {
         char want[128], got[128];
         ws_tensor_describe(want, sizeof(want), wanted->dtype, wanted->dims, wanted->rank);
         ws_tensor_describe(got, sizeof(got), sample.tensor.dtype, sample.tensor.dims,
                            sample.tensor.rank);
-        rc = ws_error_set(err, WS_E_TYPE, "input \"%s\" wants %s, got %s", wanted->name,
-                          want, got);
-    }
-    if (rc != 0)
         ws_datum_fini(&sample);
-    else
-        *out = sample;
-    return rc;
+        return ws_error_set(err, WS_E_TYPE, "input \"%s\" wants %s, got %s", wanted->name,
+                            want, got);
+    }
+    *out = sample;
+    return 0;
 }
 
 static int is_right(const struct scene *scene, size_t index, const float *scores)
@@ -365,20 +424,10 @@ static int run_whole(size_t *right, const struct scene *scene, struct ws_error *
     return rc;
 }
 
-/* Importance that the primary maps hold: what the `secondary` least important ones
- * leave. Sorts `importance`. */
-static double held_by_primary(float *importance, size_t maps, size_t secondary,
-                              double *held)
-{
-    ws_attention_held(held, maps, importance, maps);
-    return secondary < maps ? held[maps - secondary - 1] : 0;
-}
-
 /* Of one share's run, the times of each request in ms and what draws random maps. */
 struct timing {
     double *extract, *edge, *beside, *cloud, *total;
-    float *importance, *ranking;
-    double *held;
+    float *ranking;
     struct ws_rng rng;
 };
 
@@ -386,25 +435,22 @@ static int timing_init(struct timing *timing, const struct scene *scene,
                        struct ws_error *err)
 {
     size_t maps = ws_halves_parts(scene->halves)->map_count;
-    double *block = calloc(5 * scene->count + maps + 1, sizeof(*block));
-    timing->importance = calloc(2 * maps, sizeof(*timing->importance));
-    ws_rng_init(&timing->rng, (uint64_t)scene->options->seed);
+    double *block = calloc(5 * scene->count + 1, sizeof(*block));
+    timing->ranking = calloc(maps, sizeof(*timing->ranking));
     timing->extract = block;
-    if (block == NULL || timing->importance == NULL)
+    if (block == NULL || timing->ranking == NULL)
         return ws_error_nomem(err);
-    timing->ranking = timing->importance + maps;
     timing->edge = block + scene->count;
     timing->beside = block + 2 * scene->count;
     timing->cloud = block + 3 * scene->count;
     timing->total = block + 4 * scene->count;
-    timing->held = block + 5 * scene->count;
     return 0;
 }
 
 static void timing_fini(struct timing *timing)
 {
     free(timing->extract);
-    free(timing->importance);
+    free(timing->ranking);
 }
 
 static void take_answer(struct row *row, struct timing *timing,
@@ -412,11 +458,9 @@ static void take_answer(struct row *row, struct timing *timing,
                         size_t index)
 {
     const struct ws_halves_times *times = &answer->times;
-    size_t maps = ws_halves_parts(scene->halves)->map_count;
     row->secondary_count = answer->secondary_count;
-    memcpy(timing->importance, answer->importance, maps * sizeof(float));
-    ws_stats_add(&row->held, held_by_primary(timing->importance, maps,
-                                             answer->secondary_count, timing->held));
+    ws_stats_add(&row->held, answer->held);
+    ws_stats_add(&row->attention, answer->attention);
     ws_stats_add(&row->lambda, answer->lambda);
     timing->extract[index] = (double)times->extract_ns / 1e6;
     timing->edge[index] = (double)times->edge_ns / 1e6;
@@ -466,7 +510,12 @@ static int run_share(struct row *row, const struct scene *scene, struct ws_error
 {
     struct timing timing = {0};
     int progress = isatty(STDERR_FILENO) && scene->count > 1;
+    struct row uncounted = *row; /* the first request loads what the others find */
     int rc = timing_init(&timing, scene, err);
+    ws_rng_init(&timing.rng, (uint64_t)scene->options->seed);
+    if (rc == 0 && scene->count > 0)
+        rc = run_sample(&uncounted, &timing, scene, 0, err);
+    ws_rng_init(&timing.rng, (uint64_t)scene->options->seed);
     for (size_t i = 0; rc == 0 && i < scene->count; i++) {
         rc = run_sample(row, &timing, scene, i, err);
         if (progress && i % 100 == 0)
@@ -558,21 +607,30 @@ static json_t *row_json(const struct row *row, const struct scene *scene)
 {
     int is_sent = row->cloud_count > 0;
     return json_pack(
-        "{s:f, s:I, s:o, s:o, s:f, s:f, s:f, s:f, s:o, s:f, s:f, s:I, s:o, s:o, s:o}",
-        "share", row->share, "maps", (json_int_t)row->secondary_count, "tensor_bytes",
-        known(is_sent, row->tensor_bytes.mean), "sent_bytes",
-        known(is_sent, row->sent_bytes.mean), "held", row->held.mean, "lambda",
-        row->lambda.mean, "extract_ms", row->extract_ms, "edge_ms", row->edge_ms,
-        "cloud_ms", known(row->cloud_told > 0, row->cloud_ms), "beside_ms",
-        row->beside_ms, "total_ms", row->total_ms, "cloud_answers",
+        "{s:f, s:I, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o, s:f, s:f, s:I, s:o, s:o, "
+        "s:o}",
+        "share", row->share, "secondary_maps", (json_int_t)row->secondary_count,
+        "tensor_bytes", known(is_sent, row->tensor_bytes.mean), "sent_bytes",
+        known(is_sent, row->sent_bytes.mean), "held", row->held.mean, "attention",
+        row->attention.mean, "lambda", row->lambda.mean, "extract_ms", row->extract_ms,
+        "edge_ms", row->edge_ms, "cloud_ms", known(row->cloud_told > 0, row->cloud_ms),
+        "beside_ms", row->beside_ms, "total_ms", row->total_ms, "cloud_answers",
         (json_int_t)row->cloud_count, "top1", ratio(scene, row->right, scene->count),
         "edge_top1", ratio(scene, row->edge_right, row->edge_count), "cloud_top1",
         ratio(scene, row->cloud_right, row->cloud_count));
 }
 
+static void print_losses(const struct ws_stats *lost)
+{
+    if (lost->count > 1)
+        printf("lost against the unsplit network: %.4f on average, %.4f at worst\n",
+               lost->mean, lost->max);
+}
+
 static int run_all(const struct scene *scene, json_t *rows, struct ws_error *err)
 {
     const struct share_options *options = scene->options;
+    struct ws_stats lost = {0};
     size_t whole_right = 0;
     int rc = scene->labels.data == NULL ? 0 : run_whole(&whole_right, scene, err);
     if (rc == 0 && !options->json)
@@ -586,13 +644,17 @@ static int run_all(const struct scene *scene, json_t *rows, struct ws_error *err
             json_array_append_new(rows, row_json(&row, scene));
         else
             print_row(&row, scene, whole_right);
+        ws_stats_add(&lost,
+                     ((double)whole_right - (double)row.right) / (double)scene->count);
         tell_failures(&row, scene);
     }
+    if (rc == 0 && !options->json && scene->labels.data != NULL)
+        print_losses(&lost);
     if (rc == 0 && options->json) {
         json_t *all =
             json_pack("{s:s, s:s?, s:s, s:s, s:s, s:I, s:o, s:O}", "model", options->dir,
                       "node", options->node, "codec", ws_codec_name(options->codec),
-                      "encoding", ws_encoding_name(options->encoding), "maps",
+                      "encoding", ws_encoding_name(options->encoding), "maps_by",
                       options->is_random ? "random" : "importance", "samples",
                       (json_int_t)scene->count, "unsplit_top1",
                       ratio(scene, whole_right, scene->count), "rows", rows);
@@ -631,8 +693,11 @@ static int parse(struct share_options *options, int *status, int argc, char **ar
     if (ws_cli_read(status, argc, argv, &syntax, options) != 0)
         return 1;
     options->dir = argv[optind];
-    if ((options->input == NULL) == (options->samples == NULL))
-        *status = ws_cli_usage_error("share", "either --input or --samples is needed");
+    int sources = (options->input != NULL) + (options->samples != NULL) +
+                  (options->records != NULL);
+    if (sources != 1)
+        *status = ws_cli_usage_error("share",
+                                     "one of --input, --samples and --records is needed");
     else if (options->labels != NULL && options->samples == NULL)
         *status = ws_cli_usage_error("share", "--labels is for --samples");
     else if (options->codec == WS_CODEC_INT8C)

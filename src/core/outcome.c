@@ -9,6 +9,7 @@ static const char *const measure_names[] = {
     [WS_EDGE_MS] = "edge_ms",
     [WS_TRANSFER_MS] = "transfer_ms",
     [WS_CLOUD_MS] = "cloud_ms",
+    [WS_BESIDE_MS] = "beside_ms",
     [WS_EDGE_ENERGY_J] = "edge_energy_j",
     [WS_TRANSFER_ENERGY_J] = "transfer_energy_j",
     [WS_CLOUD_ENERGY_J] = "cloud_energy_j",

@@ -19,6 +19,8 @@ enum ws_measure {
     WS_EDGE_MS,
     WS_TRANSFER_MS,
     WS_CLOUD_MS,
+    WS_BESIDE_MS, /* of the edge's time, what runs while transfer and cloud do: the
+                     latency has the longer of the two. Unknown: nothing does */
     WS_EDGE_ENERGY_J,
     WS_TRANSFER_ENERGY_J,
     WS_CLOUD_ENERGY_J,
@@ -90,6 +92,15 @@ static inline int ws_outcome_get(double *out, const struct ws_outcome *outcome,
         return WS_E_UNKNOWN;
     *out = outcome->value[measure];
     return 0;
+}
+
+/* Milliseconds of the latency that transfer and cloud add to the edge's time, where they
+ * take `away_ms` and the edge works beside them. */
+static inline double ws_outcome_added_ms(const struct ws_outcome *outcome, double away_ms)
+{
+    double beside_ms = 0;
+    (void)ws_outcome_get(&beside_ms, outcome, WS_BESIDE_MS);
+    return away_ms > beside_ms ? away_ms - beside_ms : 0;
 }
 
 static inline void ws_conditions_set(struct ws_conditions *conditions,

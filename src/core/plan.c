@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void stage_list_fini(struct ws_stage_list *list)
+void ws_stage_list_fini(struct ws_stage_list *list)
 {
     for (size_t s = 0; s < list->count; s++) {
         free(list->stages[s].machine);
@@ -13,10 +13,31 @@ static void stage_list_fini(struct ws_stage_list *list)
     *list = (struct ws_stage_list){0};
 }
 
+int ws_stage_list_copy(struct ws_stage_list *out, const struct ws_stage_list *list,
+                       struct ws_error *err)
+{
+    struct ws_stage_list copy = {.count = list->count};
+    int rc = 0;
+    for (size_t s = 0; rc == 0 && s < list->count; s++) {
+        const struct ws_stage *from = &list->stages[s];
+        struct ws_stage *to = &copy.stages[s];
+        *to = (struct ws_stage){.knobs = from->knobs, .is_beside = from->is_beside};
+        to->machine = strdup(from->machine);
+        to->segment = from->segment == NULL ? NULL : strdup(from->segment);
+        if (to->machine == NULL || (from->segment != NULL && to->segment == NULL))
+            rc = ws_error_nomem(err);
+    }
+    if (rc != 0)
+        ws_stage_list_fini(&copy);
+    else
+        *out = copy;
+    return rc;
+}
+
 void ws_plan_fini(struct ws_plan *plan)
 {
     for (size_t i = 0; i < plan->stage_list_count; i++)
-        stage_list_fini(&plan->stage_lists[i]);
+        ws_stage_list_fini(&plan->stage_lists[i]);
     free(plan->stage_lists);
     free(plan->entries);
     free(plan->testbed);
@@ -62,7 +83,13 @@ void ws_outcome_relink(struct ws_outcome *outcome, const struct ws_conditions *r
         return;
     double ratio = transfer_ratio(outcome, reference, now);
     double extra_ms = transfer_ms * (ratio - 1);
+    double cloud_ms = 0;
+    (void)ws_outcome_get(&cloud_ms, outcome, WS_CLOUD_MS);
     outcome->value[WS_TRANSFER_MS] = transfer_ms + extra_ms;
+    /* Of the time added or saved, what the edge does not work through anyway. */
+    if (ws_outcome_knows(outcome, WS_BESIDE_MS))
+        extra_ms = ws_outcome_added_ms(outcome, transfer_ms + extra_ms + cloud_ms) -
+                   ws_outcome_added_ms(outcome, transfer_ms + cloud_ms);
     if (ws_outcome_knows(outcome, WS_LATENCY_MS))
         outcome->value[WS_LATENCY_MS] += extra_ms;
     if (edge_idle_w <= 0 || !isfinite(extra_ms))
@@ -85,7 +112,7 @@ int ws_stage_list_default(struct ws_stage_list *out, const struct ws_space *spac
     for (size_t s = 0; s < list.count; s++) {
         list.stages[s].machine = strdup(sides[s].machine);
         if (list.stages[s].machine == NULL) {
-            stage_list_fini(&list);
+            ws_stage_list_fini(&list);
             return ws_error_nomem(err);
         }
         for (size_t k = 0; k < space->knob_count; k++) {

@@ -2,8 +2,10 @@
  * A plan: settings worth choosing from, with what each is expected to give. It keeps
  * every setting that is non-dominated in its parts, so that it still answers when the
  * link changes. An entry is a list of stages, each a machine, a segment and the knob
- * values that concern it; a plain split has two, and entries that are staged alike share
- * one list. The plan owns all it points to. Immutable once built; read from any thread.
+ * values that concern it; a plain split has two that follow one another, shared feature
+ * maps three of which the last two run side by side, and entries that are staged alike
+ * share one list. The plan owns all it points to. Immutable once built; read from any
+ * thread.
  */
 #ifndef WS_CORE_PLAN_H
 #define WS_CORE_PLAN_H
@@ -16,6 +18,7 @@ struct ws_stage {
     char *machine;  /* "edge", "cloud", or a node's name */
     char *segment;  /* "NAME~CUT~CODEC", or NULL where the testbed names none */
     uint32_t knobs; /* bit k: knob k of the space concerns this stage */
+    int is_beside;  /* it runs side by side with the stage before it, not after it */
 };
 
 struct ws_stage_list {
@@ -47,14 +50,18 @@ struct ws_plan {
 
 /* Frees what the plan holds, not the plan. */
 void ws_plan_fini(struct ws_plan *plan);
+/* Likewise of a list. */
+void ws_stage_list_fini(struct ws_stage_list *list);
+int ws_stage_list_copy(struct ws_stage_list *out, const struct ws_stage_list *list,
+                       struct ws_error *err);
 
 /* What an outcome becomes under other conditions: where the rate of the link is known in
  * the reference and the outcome knows its transfer time, that part is scaled by the ratio
  * of the two links' times for its bytes (bytes unknown: of the two rates), and the
- * latency moves with it. Whatever is unknown stays as it is. A transfer of 0 ms stays 0;
- * any other becomes infinite on a link of 0 Mbit/s. `edge_idle_w` is what the edge draws
- * while it waits, and is counted for the time added or saved (0: not counted). Allocates
- * nothing. */
+ * latency moves with it, as far as no work of the edge beside it hides that. Whatever is
+ * unknown stays as it is. A transfer of 0 ms stays 0; any other becomes infinite on a
+ * link of 0 Mbit/s. `edge_idle_w` is what the edge draws while it waits, and is counted
+ * for the time added or saved (0: not counted). Allocates nothing. */
 void ws_outcome_relink(struct ws_outcome *outcome, const struct ws_conditions *reference,
                        const struct ws_conditions *now, double edge_idle_w);
 

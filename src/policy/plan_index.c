@@ -16,12 +16,14 @@ enum {
 /* The terms of a foreseen time, margin multiplied in, and of a foreseen energy. A box
  * holds the smallest of each, and the greatest accuracy. */
 struct terms {
-    double edge;
+    double edge;   /* without what runs beside transfer and cloud */
+    double beside; /* that */
     double per_delay;
     double at_pace;
     double cloud;
     double rest;
     double energy;   /* without the idle energy of the transfer */
+    double hidden;   /* minus the transfer time that the edge works through */
     double idle;     /* idle_w / 1000 / margin: joules per (multiplied) ms of transfer */
     double accuracy; /* -INFINITY where unknown */
 };
@@ -59,17 +61,25 @@ struct ws_index {
     int switch_more; /* whether there are more */
 };
 
+static inline double larger(double a, double b)
+{
+    return a > b ? a : b; /* one instruction, unlike fmax, which minds NaN */
+}
+
 /* Both are monotone in every term, also in floating point: the bound of a box is never
  * above the value of what it holds. */
 static inline double latency_of(const struct terms *t, const struct ws_situation *now)
 {
-    return t->edge * now->edge_scale + t->per_delay * now->delay_ms +
-           t->at_pace * now->pace + t->cloud * now->cloud_scale + t->rest;
+    double away = t->per_delay * now->delay_ms + t->at_pace * now->pace +
+                  t->cloud * now->cloud_scale;
+    return t->edge * now->edge_scale + larger(t->beside * now->edge_scale, away) +
+           t->rest;
 }
 
 static inline double energy_of(const struct terms *t, const struct ws_situation *now)
 {
-    return t->energy + t->idle * (t->per_delay * now->delay_ms + t->at_pace * now->pace);
+    double transfer = t->per_delay * now->delay_ms + t->at_pace * now->pace;
+    return t->energy + t->idle * larger(transfer + t->hidden, 0);
 }
 
 /* A query with what is worked out once for it. */
@@ -82,11 +92,6 @@ struct question {
     int sparing;         /* whether the edge is to be spared */
     struct hardware current;
 };
-
-static inline double larger(double a, double b)
-{
-    return a > b ? a : b; /* one instruction, unlike fmax, which minds NaN */
-}
 
 static inline double switch_of(const struct ws_index *index, const struct question *q,
                                size_t i)
@@ -129,7 +134,8 @@ static int terms_of(struct terms *out, const struct ws_plan *plan, size_t entry,
                     const struct ws_index_options *options)
 {
     const struct ws_outcome *outcome = &plan->entries[entry].outcome;
-    double latency, energy, edge = 0, transfer = 0, cloud = 0, accuracy = -INFINITY;
+    double latency, energy, edge = 0, transfer = 0, cloud = 0, beside = 0;
+    double accuracy = -INFINITY;
     double margin = options->margin == NULL ? 1 : options->margin[entry];
     if (ws_outcome_get(&latency, outcome, WS_LATENCY_MS) != 0 ||
         ws_outcome_get(&energy, outcome, WS_ENERGY_J) != 0)
@@ -137,15 +143,19 @@ static int terms_of(struct terms *out, const struct ws_plan *plan, size_t entry,
     (void)ws_outcome_get(&edge, outcome, WS_EDGE_MS);
     (void)ws_outcome_get(&transfer, outcome, WS_TRANSFER_MS);
     (void)ws_outcome_get(&cloud, outcome, WS_CLOUD_MS);
+    (void)ws_outcome_get(&beside, outcome, WS_BESIDE_MS);
     (void)ws_outcome_get(&accuracy, outcome, WS_ACCURACY);
     struct ws_transfer split = ws_transfer_of(outcome, &plan->conditions);
+    double hidden = fmax(beside - cloud, 0);
     *out = (struct terms){
-        .edge = edge * margin,
+        .edge = (edge - beside) * margin,
+        .beside = beside * margin,
         .per_delay = split.per_delay * margin,
         .at_pace = split.at_pace * margin,
         .cloud = cloud * margin,
-        .rest = (latency - edge - transfer - cloud) * margin,
-        .energy = energy - options->idle_w / 1000 * transfer,
+        .rest = (latency - (edge - beside) - fmax(beside, transfer + cloud)) * margin,
+        .energy = energy - options->idle_w / 1000 * fmax(transfer - hidden, 0),
+        .hidden = -hidden * margin,
         .idle = options->idle_w / 1000 / margin,
         .accuracy = accuracy,
     };
@@ -204,6 +214,7 @@ static void weigh(struct builder *b)
     double *w = b->weight, pace_changes = 3;
     double nominal_delay = ws_situation_nominal(&b->plan->conditions).delay_ms;
     w[offsetof(struct terms, edge) / sizeof(double)] = 1;
+    w[offsetof(struct terms, beside) / sizeof(double)] = 1;
     w[offsetof(struct terms, per_delay) / sizeof(double)] = nominal_delay;
     w[offsetof(struct terms, at_pace) / sizeof(double)] = pace_changes;
     w[offsetof(struct terms, cloud) / sizeof(double)] = 1;

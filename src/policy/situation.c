@@ -45,15 +45,18 @@ double ws_situation_foresee(const struct ws_situation *now,
                             const struct ws_outcome *outcome,
                             const struct ws_conditions *reference)
 {
-    double latency = 0, edge = 0, transfer = 0, cloud = 0;
+    double latency = 0, edge = 0, transfer = 0, cloud = 0, beside = 0;
     (void)ws_outcome_get(&latency, outcome, WS_LATENCY_MS);
     (void)ws_outcome_get(&edge, outcome, WS_EDGE_MS);
     (void)ws_outcome_get(&transfer, outcome, WS_TRANSFER_MS);
     (void)ws_outcome_get(&cloud, outcome, WS_CLOUD_MS);
+    (void)ws_outcome_get(&beside, outcome, WS_BESIDE_MS);
     struct ws_transfer split = ws_transfer_of(outcome, reference);
-    return edge * now->edge_scale + split.per_delay * now->delay_ms +
-           split.at_pace * now->pace + cloud * now->cloud_scale +
-           (latency - edge - transfer - cloud);
+    return (edge - beside) * now->edge_scale +
+           fmax(beside * now->edge_scale, split.per_delay * now->delay_ms +
+                                              split.at_pace * now->pace +
+                                              cloud * now->cloud_scale) +
+           (latency - (edge - beside) - fmax(beside, transfer + cloud));
 }
 
 double ws_situation_edge_w(const struct ws_outcome *outcome)

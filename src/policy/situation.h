@@ -3,6 +3,8 @@
  * plan. The time of an entry is foreseen as
  *     edge part * edge_scale + transfer part over the link as it is now
  *     + cloud part * cloud_scale + whatever the parts leave over
+ * where of transfer and cloud only that counts which lasts longer than the edge's work
+ * beside them (WS_BESIDE_MS, times edge_scale),
  * and, where the hardware has to change for it, the cost of switching. The transfer part
  * of an entry that took t ms for its bytes over the plan's own link is t / L ms per ms
  * of delay and t * (wire time) / L ms at the plan's own rate, with L = delay + wire time

@@ -22,6 +22,7 @@ static int make_plan(struct ws_replay_input *input,
         .objective_count = input->testbed.objective_count,
         .reference = input->table.reference,
         .edge_idle_w = input->testbed.edge_idle_w,
+        .stages = ws_testbed_stages(&input->testbed),
         .budget = trials_of(options->budget, input->table.setting_count),
         .seed = options->seed,
     };

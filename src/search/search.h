@@ -21,7 +21,8 @@ struct ws_search_task {
     /* What a plan is told: the source's own link, and the edge's power while it waits. */
     struct ws_conditions reference;
     double edge_idle_w;
-    size_t budget; /* trials */
+    const struct ws_stage_list *stages; /* of every setting; NULL: edge, then cloud */
+    size_t budget;                      /* trials */
     uint64_t seed;
 };
 

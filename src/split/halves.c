@@ -282,6 +282,33 @@ int ws_halves_offload(struct ws_offload *offload, const struct ws_division *divi
     return rc;
 }
 
+/* How importance is spread over the maps, and over those that were kept. Leaves the
+ * answer's importance as it was. */
+static int tell_attention(struct ws_halves_answer *answer, const struct ws_halves *halves,
+                          const struct ws_division *division, struct ws_error *err)
+{
+    size_t maps = halves->parts.map_count;
+    float *sorted = malloc(maps * sizeof(*sorted));
+    double held[2];
+    int rc = sorted == NULL ? ws_error_nomem(err)
+                            : ws_halves_importance(sorted, halves, division, err);
+    if (rc == 0) {
+        memcpy(answer->importance, sorted, maps * sizeof(*sorted));
+        ws_attention_held(held, 2, sorted, maps);
+        answer->attention = held[0];
+    }
+    free(sorted);
+    struct ws_tensor bitmap = {0};
+    if (rc == 0 && division->bitmap != NULL)
+        rc = ws_engine_value_view(&bitmap, division->bitmap, err);
+    const uint8_t *bits = bitmap.data;
+    for (size_t m = 0; rc == 0 && m < maps; m++) {
+        if (m / 8 >= bitmap.size_bytes || (bits[m / 8] >> (m % 8) & 1) == 0)
+            answer->held += (double)answer->importance[m];
+    }
+    return rc;
+}
+
 /* The cloud's logits into answer->cloud, as they came. */
 static int wait_cloud(struct ws_halves_answer *answer, const struct ws_halves *halves,
                       struct ws_offload *offload, int64_t until_ns, struct ws_error *err)
@@ -386,13 +413,13 @@ int ws_halves_run(struct ws_halves_answer *out, struct ws_halves *halves,
     answer.cloud = answer.block + 2 * classes;
     answer.importance = answer.block + 3 * classes;
     int rc = ws_halves_extract(&division, halves, request->input, err);
-    if (rc == 0)
-        rc = ws_halves_importance(answer.importance, halves, &division, err);
     if (rc == 0 && ws_halves_secondary_count(halves, request->share) > 0)
         rc = ws_halves_divide(&division, halves, request->share, request->ranking, err);
     if (rc == 0 && division.secondary_count > 0 && offload == NULL)
         rc = ws_error_set(err, WS_E_USAGE, "a share of %g needs somebody to send it to",
                           request->share);
+    if (rc == 0)
+        rc = tell_attention(&answer, halves, &division, err);
     answer.secondary_count = division.secondary_count;
     answer.times.extract_ns = division.extract_ns + division.divide_ns;
     if (rc == 0)

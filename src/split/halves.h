@@ -92,6 +92,8 @@ struct ws_halves_answer {
     float *probabilities;   /* [class_count], the answer */
     float *edge, *cloud;    /* probabilities of each half, NULL where there is none */
     float *importance;      /* [maps], the attention's distribution, its sum 1 */
+    double held;            /* importance that the maps kept here hold, 0 to 1 */
+    double attention;       /* importance that the more important half of all holds */
     float *block;           /* private */
     size_t secondary_count; /* maps that were to be sent */
     double lambda;          /* in force */

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/names.h"
 #include "base/parse.h"
+#include "core/stages.h"
 #include "study/testbed.h"
 
 static const char format_name[] = "wattshed-plan";
@@ -43,27 +44,12 @@ static json_t *conditions_to_json(const struct ws_conditions *conditions)
     return object;
 }
 
-static json_t *stage_to_json(const struct ws_stage *stage, const struct ws_space *space)
-{
-    json_t *knobs = json_array();
-    for (size_t k = 0; k < space->knob_count; k++) {
-        if ((stage->knobs >> k & 1u) != 0)
-            (void)json_array_append_new(knobs, json_string(space->knobs[k].name));
-    }
-    return json_pack("{s:s, s:s?, s:o}", "machine", stage->machine, "segment",
-                     stage->segment, "knobs", knobs);
-}
-
 static json_t *stage_lists_to_json(const struct ws_plan *plan)
 {
     json_t *lists = json_array();
-    for (size_t i = 0; i < plan->stage_list_count; i++) {
-        json_t *list = json_array();
-        for (size_t s = 0; s < plan->stage_lists[i].count; s++)
-            (void)json_array_append_new(
-                list, stage_to_json(&plan->stage_lists[i].stages[s], &plan->space));
-        (void)json_array_append_new(lists, list);
-    }
+    for (size_t i = 0; i < plan->stage_list_count; i++)
+        (void)json_array_append_new(
+            lists, ws_stage_list_to_json(&plan->stage_lists[i], &plan->space));
     return lists;
 }
 
@@ -240,40 +226,6 @@ static int read_conditions(struct ws_plan *out, const struct ws_json *root,
     return rc;
 }
 
-static int read_stage(struct ws_stage *out, const struct ws_plan *plan,
-                      const struct ws_json *node, struct ws_error *err)
-{
-    struct ws_json member;
-    const char *text = NULL;
-    int rc = ws_json_get_string(&text, node, "machine", err);
-    if (rc != 0)
-        return rc;
-    out->machine = strdup(text);
-    if (out->machine == NULL)
-        return ws_error_nomem(err);
-    if (ws_json_find(&member, node, "segment")) {
-        rc = ws_json_string(&text, &member, err);
-        if (rc != 0)
-            return rc;
-        out->segment = strdup(text);
-        if (out->segment == NULL)
-            return ws_error_nomem(err);
-    }
-    rc = ws_json_member(&member, node, "knobs", err);
-    if (rc == 0)
-        rc = ws_json_array(&member, err);
-    for (size_t i = 0; rc == 0 && i < ws_json_count(&member); i++) {
-        struct ws_json item = ws_json_at(&member, i);
-        size_t knob = 0;
-        rc = ws_json_string(&text, &item, err);
-        if (rc == 0 && ws_space_find(&knob, &plan->space, text, NULL) != 0)
-            rc =
-                ws_json_fail(&item, WS_E_NOT_FOUND, err, "there is no knob \"%s\"", text);
-        out->knobs |= 1u << knob;
-    }
-    return rc;
-}
-
 static int read_stage_lists(struct ws_plan *out, const struct ws_json *root,
                             struct ws_error *err)
 {
@@ -291,21 +243,11 @@ static int read_stage_lists(struct ws_plan *out, const struct ws_json *root,
     if (out->stage_lists == NULL)
         return ws_error_nomem(err);
     out->stage_list_count = count;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; rc == 0 && i < count; i++) {
         struct ws_json list = ws_json_at(&lists, i);
-        rc = ws_json_array(&list, err);
-        if (rc == 0 && (ws_json_count(&list) < 1 || ws_json_count(&list) > WS_STAGES_MAX))
-            rc = ws_json_fail(&list, WS_E_LIMIT, err, "expected 1 to %d stages, got %zu",
-                              WS_STAGES_MAX, ws_json_count(&list));
-        for (size_t s = 0; rc == 0 && s < ws_json_count(&list); s++) {
-            struct ws_json stage = ws_json_at(&list, s);
-            rc = read_stage(&out->stage_lists[i].stages[out->stage_lists[i].count++], out,
-                            &stage, err);
-        }
-        if (rc != 0)
-            return rc;
+        rc = ws_stage_list_from_json(&out->stage_lists[i], &out->space, &list, err);
     }
-    return 0;
+    return rc;
 }
 
 static int column_of(size_t *out, const struct ws_json *list, const char *name)

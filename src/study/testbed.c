@@ -12,7 +12,7 @@ enum { BASELINES_MAX = 256 };
 static const char *const members[] = {
     "name",      "source", "energy_boundary", "truth",     "table",
     "model",     "knobs",  "constraints",     "baselines", "objectives",
-    "switch_ms", "link",   "edge_idle_w",     NULL,
+    "switch_ms", "link",   "edge_idle_w",     "stages",    NULL,
 };
 
 /* A copy of an optional string member; *out stays NULL without one. */
@@ -245,6 +245,8 @@ static int read_testbed(struct ws_testbed *out, const struct ws_json *root,
         rc = read_link(out, root, err);
     if (rc == 0 && ws_json_find(&node, root, "edge_idle_w"))
         rc = ws_json_double(&out->edge_idle_w, &node, 0, 1e6, err);
+    if (rc == 0 && ws_json_find(&node, root, "stages"))
+        rc = ws_stage_list_from_json(&out->stages, &out->space, &node, err);
     if (rc == 0)
         warn_of_strangers(root);
     return rc;
@@ -298,6 +300,7 @@ void ws_testbed_fini(struct ws_testbed *testbed)
     free(testbed->energy_boundary);
     free(testbed->table_path);
     free(testbed->model_path);
+    ws_stage_list_fini(&testbed->stages);
     ws_space_fini(&testbed->space);
     *testbed = (struct ws_testbed){0};
 }
@@ -310,6 +313,11 @@ const struct ws_baseline *ws_testbed_baseline(const struct ws_testbed *testbed,
             return &testbed->baselines[i];
     }
     return NULL;
+}
+
+const struct ws_stage_list *ws_testbed_stages(const struct ws_testbed *testbed)
+{
+    return testbed->stages.count > 0 ? &testbed->stages : NULL;
 }
 
 double ws_testbed_switch_ms(const struct ws_testbed *testbed,

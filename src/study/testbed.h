@@ -4,7 +4,8 @@
  * (JSON), both relative to the testbed's folder. Optional members say what a table
  * cannot: `switch_ms` (a number, or an object of knob names and "default"), `link`
  * ({"mbit_s", "delay_ms"}: the link the table was recorded over), `edge_idle_w` (what the
- * edge draws while it waits) and `truth` ("recorded", or "modelled" where nobody
+ * edge draws while it waits), `stages` (core/stages.h: where not all of the edge's work
+ * comes before the cloud's) and `truth` ("recorded", or "modelled" where nobody
  * measured). Members it does not know are passed over with a log line. Immutable once
  * loaded; read from any thread.
  */
@@ -15,6 +16,7 @@
 #include "base/json.h"
 #include "core/outcome.h"
 #include "core/space.h"
+#include "core/stages.h"
 
 struct ws_baseline {
     char *name;
@@ -37,6 +39,7 @@ struct ws_testbed {
     double switch_ms[WS_KNOBS_MAX];
     struct ws_conditions link; /* of recording; nothing known where the file is silent */
     double edge_idle_w;        /* 0 where the file is silent */
+    struct ws_stage_list stages; /* none where the file is silent: edge, then cloud */
 };
 
 int ws_testbed_load(struct ws_testbed *out, const char *path, struct ws_error *err);
@@ -48,6 +51,8 @@ void ws_testbed_fini(struct ws_testbed *testbed);
 /* NULL if there is none of that name. */
 const struct ws_baseline *ws_testbed_baseline(const struct ws_testbed *testbed,
                                               const char *name);
+/* What a search's task wants: NULL where the file is silent. */
+const struct ws_stage_list *ws_testbed_stages(const struct ws_testbed *testbed);
 /* Milliseconds from one setting to another. */
 double ws_testbed_switch_ms(const struct ws_testbed *testbed,
                             const struct ws_setting *from, const struct ws_setting *to);

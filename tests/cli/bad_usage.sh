@@ -41,7 +41,7 @@ expect 2 '--samples FILE is needed' compare "$model"
 expect 1 'one label for each sample' compare "$model" \
     --samples "$demo/digits_inputs.npy" --labels "$demo/digits_inputs.npy"
 expect 2 'one DIR is needed' share
-expect 2 'either --input or --samples is needed' share "$demo"
+expect 2 'one of --input, --samples and --records is needed' share "$demo"
 expect 2 '--share 1.5 is not between 0 and 1' share --share 0.5,1.5 "$demo"
 expect 2 '--maps is importance or random, not "best"' share --maps best "$demo"
 expect 2 '--codec is none, fp16 or int8' share --codec int8c "$demo" --input x.npy

@@ -16,28 +16,31 @@ static struct ws_index_hit brute(const struct ws_plan *plan,
     for (size_t i = 0; i < plan->entry_count; i++) {
         const struct ws_outcome *outcome = &plan->entries[i].outcome;
         double latency = 0, energy, edge = 0, transfer = 0, cloud = 0, accuracy = -1;
+        double beside = 0;
         if (ws_outcome_get(&energy, outcome, WS_ENERGY_J) != 0)
             continue;
         assert_int_equal(ws_outcome_get(&latency, outcome, WS_LATENCY_MS), 0);
         assert_int_equal(ws_outcome_get(&edge, outcome, WS_EDGE_MS), 0);
         assert_int_equal(ws_outcome_get(&transfer, outcome, WS_TRANSFER_MS), 0);
         assert_int_equal(ws_outcome_get(&cloud, outcome, WS_CLOUD_MS), 0);
+        ws_outcome_get(&beside, outcome, WS_BESIDE_MS);
         ws_outcome_get(&accuracy, outcome, WS_ACCURACY);
         if (q->min_accuracy > 0 && accuracy < q->min_accuracy)
             continue;
         double m = o->margin == NULL ? 1 : o->margin[i];
         struct ws_transfer t = ws_transfer_of(outcome, &plan->conditions);
-        double ms = edge * m * q->now->edge_scale + t.per_delay * m * q->now->delay_ms +
-                    t.at_pace * m * q->now->pace + cloud * m * q->now->cloud_scale +
-                    (latency - edge - transfer - cloud) * m;
+        double sent = t.per_delay * m * q->now->delay_ms + t.at_pace * m * q->now->pace;
+        double ms = (edge - beside) * m * q->now->edge_scale +
+                    fmax(beside * m * q->now->edge_scale,
+                         sent + cloud * m * q->now->cloud_scale) +
+                    (latency - (edge - beside) - fmax(beside, transfer + cloud)) * m;
         ms += ws_switch_ms(o->switch_ms, plan->space.knob_count, q->now->current,
                            &plan->entries[i].setting);
         if (!fastest && ms > q->deadline_ms)
             continue;
-        double j =
-            energy - o->idle_w / 1000 * transfer +
-            o->idle_w / 1000 / m *
-                (t.per_delay * m * q->now->delay_ms + t.at_pace * m * q->now->pace);
+        double hidden = fmax(beside - cloud, 0);
+        double j = energy - o->idle_w / 1000 * fmax(transfer - hidden, 0) +
+                   o->idle_w / 1000 / m * fmax(sent - hidden * m, 0);
         double first = fastest ? ms : j, second = fastest ? j : 0;
         double best_first = fastest ? best.latency_ms : best.energy_j;
         double best_second = fastest ? best.energy_j : 0;
@@ -75,8 +78,14 @@ static void check_plan(struct ws_rng *rng, size_t count)
                 plan.entries[i].setting.value[k] = ws_rng_below(rng, 4) == 0;
         }
     }
-    for (size_t i = 0; i < count; i++)
+    int has_beside = ws_rng_below(rng, 2) == 0;
+    for (size_t i = 0; i < count; i++) {
+        struct ws_outcome *outcome = &plan.entries[i].outcome;
         margin[i] = 1 + ws_rng_uniform(rng) / 4;
+        if (has_beside && ws_rng_below(rng, 3) > 0)
+            ws_outcome_set(outcome, WS_BESIDE_MS,
+                           outcome->value[WS_EDGE_MS] * ws_rng_uniform(rng));
+    }
     struct ws_index_options o = {
         ws_rng_below(rng, 2) ? margin : NULL,
         ws_rng_below(rng, 2) ? switch_ms : NULL,
@@ -181,6 +190,37 @@ static void test_transfer_split(void **state)
     assert_near(ws_situation_foresee(&situation, &outcome, &link), 98.4, 1e-9);
 }
 
+/* 20 ms of the edge, 15 of them beside 10 ms of transfer and 3 of the cloud: a slower
+ * link costs nothing until it outlasts the edge, and foreseeing agrees with relinking. */
+static void test_work_beside(void **state)
+{
+    (void)state;
+    struct ws_conditions link = {0}, now = {0};
+    struct ws_outcome outcome = {0};
+    ws_conditions_set(&link, WS_LINK_MBIT_S, 80);
+    ws_outcome_set(&outcome, WS_LATENCY_MS, 20.5);
+    ws_outcome_set(&outcome, WS_EDGE_MS, 20);
+    ws_outcome_set(&outcome, WS_BESIDE_MS, 15);
+    ws_outcome_set(&outcome, WS_TRANSFER_MS, 10);
+    ws_outcome_set(&outcome, WS_CLOUD_MS, 3);
+    ws_outcome_set(&outcome, WS_TENSOR_BYTES, 100000);
+    ws_outcome_set(&outcome, WS_EDGE_ENERGY_J, 1);
+    static const struct {
+        double mbit_s, latency_ms, energy_j;
+    } rows[] = {{160, 20.5, 1}, {80, 20.5, 1}, {70, 20.5, 1}, {40, 28.5, 1.016}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct ws_situation situation = ws_situation_nominal(&link);
+        struct ws_outcome moved = outcome;
+        ws_conditions_set(&now, WS_LINK_MBIT_S, rows[i].mbit_s);
+        ws_situation_set_link(&situation, &link, &now);
+        assert_near(ws_situation_foresee(&situation, &outcome, &link), rows[i].latency_ms,
+                    1e-9);
+        ws_outcome_relink(&moved, &link, &now, 2);
+        assert_near(moved.value[WS_LATENCY_MS], rows[i].latency_ms, 1e-9);
+        assert_near(moved.value[WS_EDGE_ENERGY_J], rows[i].energy_j, 1e-9);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +228,7 @@ int main(void)
         cmocka_unit_test(test_index_ties),
         cmocka_unit_test(test_index_refuses_unknown_energy),
         cmocka_unit_test(test_transfer_split),
+        cmocka_unit_test(test_work_beside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,7 @@ static void make(struct ws_plan *out)
     plan.stage_lists = calloc(1, sizeof(*plan.stage_lists));
     assert_int_equal(ws_stage_list_default(&plan.stage_lists[0], &plan.space, &err), 0);
     plan.stage_lists[0].stages[1].segment = strdup("net~1~none");
+    plan.stage_lists[0].stages[1].is_beside = 1;
     plan.stage_list_count = 1;
     plan.entries = calloc(2, sizeof(*plan.entries));
     plan.entry_count = 2;
@@ -67,6 +68,8 @@ static void test_planfile_round_trip(void **state)
     assert_string_equal(back.stage_lists[0].stages[0].machine, "edge");
     assert_null(back.stage_lists[0].stages[0].segment);
     assert_string_equal(back.stage_lists[0].stages[1].segment, "net~1~none");
+    assert_int_equal(back.stage_lists[0].stages[0].is_beside, 0);
+    assert_int_equal(back.stage_lists[0].stages[1].is_beside, 1);
     assert_int_equal(back.stage_lists[0].stages[0].knobs, 3);
     assert_int_equal(back.stage_lists[0].stages[1].knobs, 5);
     for (size_t i = 0; i < 2; i++) {

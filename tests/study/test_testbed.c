@@ -54,6 +54,31 @@ static void vary(char *text, size_t size, const char *from, const char *to)
     assert_true(put > 0 && (size_t)put < size);
 }
 
+static void test_testbed_stages(void **state)
+{
+    (void)state;
+    struct ws_testbed t;
+    char text[4096];
+    assert_int_equal(parse(&t, small_testbed, NULL), 0);
+    assert_null(ws_testbed_stages(&t));
+    ws_testbed_fini(&t);
+    vary(text, sizeof(text), "\"edge_idle_w\": 2",
+         "\"stages\": [{\"machine\": \"edge\", \"knobs\": [\"edge.khz\"]}, {\"machine\": "
+         "\"edge\", \"segment\": \"tail\", \"knobs\": [\"cut\", \"edge.khz\"]}, "
+         "{\"machine\": "
+         "\"cloud\", \"segment\": \"far\", \"knobs\": [\"cut\"], \"beside\": true}]");
+    assert_int_equal(parse(&t, text, NULL), 0);
+    const struct ws_stage_list *list = ws_testbed_stages(&t);
+    assert_non_null(list);
+    assert_int_equal(list->count, 3);
+    assert_string_equal(list->stages[1].segment, "tail");
+    assert_int_equal(list->stages[1].knobs, 3);
+    assert_int_equal(list->stages[1].is_beside, 0);
+    assert_string_equal(list->stages[2].machine, "cloud");
+    assert_int_equal(list->stages[2].is_beside, 1);
+    ws_testbed_fini(&t);
+}
+
 static void test_testbed_refuses(void **state)
 {
     (void)state;
@@ -73,6 +98,15 @@ static void test_testbed_refuses(void **state)
         {"\"shared\"", "\"sideways\"", WS_E_FORMAT,
          "t.json: knobs.cut.part: \"sideways\" is none of \"edge\", \"transfer\", "
          "\"cloud\", \"shared\""},
+        {"\"edge_idle_w\": 2", "\"stages\": []", WS_E_LIMIT,
+         "t.json: stages: expected 1 to 8 stages, got 0"},
+        {"\"edge_idle_w\": 2",
+         "\"stages\": [{\"machine\": \"edge\", \"knobs\": [\"cup\"]}]", WS_E_NOT_FOUND,
+         "t.json: stages[0].knobs[0]: there is no knob \"cup\""},
+        {"\"edge_idle_w\": 2",
+         "\"stages\": [{\"machine\": \"edge\", \"knobs\": [], \"beside\": true}]",
+         WS_E_FORMAT,
+         "t.json: stages[0]: the first stage has none before it to run beside"},
         {"{\"cut\": 2}", "{\"cut\": 3}", WS_E_NOT_FOUND,
          "t.json: constraints[0].if.cut: knob \"cut\" has no value 3"},
         {"{\"cut\": 2}", "{\"cup\": 2}", WS_E_NOT_FOUND,
@@ -169,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_testbed_small),
+        cmocka_unit_test(test_testbed_stages),
         cmocka_unit_test(test_testbed_refuses),
         cmocka_unit_test(test_space_json_round_trip),
     };
