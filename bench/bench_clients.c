@@ -133,15 +133,6 @@ static int run(struct client *clients, size_t seconds, const char *pid,
     return rc;
 }
 
-static void stem_of(char *out, size_t size, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    (void)snprintf(out, size, "%s", slash == NULL ? path : slash + 1);
-    char *dot = strrchr(out, '.');
-    if (dot != NULL)
-        *dot = '\0';
-}
-
 int main(int argc, char **argv)
 {
     static struct client clients[CLIENTS];
@@ -161,7 +152,7 @@ int main(int argc, char **argv)
     if (rc == 0)
         rc = ws_engine_create(&engine, &one, &err);
     for (size_t m = 0; rc == 0 && m < model_count; m++) {
-        stem_of(names[m], sizeof(names[m]), argv[4 + m]);
+        ws_file_stem(names[m], sizeof(names[m]), argv[4 + m]);
         rc = ws_splitter_create(&splitters[m], engine, argv[4 + m], &level, &err);
     }
     for (size_t i = 0; rc == 0 && i < CLIENTS; i++) {

@@ -331,7 +331,7 @@ int main(int argc, char **argv)
     }
     models[SIZES] = argv[1];
     const struct ws_daemon_options options = {
-        .listen = "127.0.0.1:0",
+        .guard.listen = "127.0.0.1:0",
         .host = {.engine = engine, .splitter = {.level = WS_LEVEL_ALL}},
         .models = models,
         .model_count = has_model ? SIZES + 1 : SIZES,
@@ -339,7 +339,7 @@ int main(int argc, char **argv)
     if (rc == 0)
         rc = ws_daemon_start(&daemon, &options, &err);
     if (rc == 0) {
-        (void)snprintf(url, sizeof(url), "http://%s", ws_daemon_address(daemon));
+        (void)snprintf(url, sizeof(url), "%s", ws_daemon_url(daemon));
         rc = has_model ? bench_cut(engine, argv[1], url, &err) : 0;
     }
     for (size_t i = 1; rc == 0 && i < SIZES; i++)

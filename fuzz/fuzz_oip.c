@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "wire/oip.h"
+#include "wire/oip_load.h"
 #include "wire/oip_meta.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -41,6 +42,14 @@ static void check_reply(const uint8_t *body, size_t size, int64_t header_size)
         ws_oip_reply_fini(&reply);
 }
 
+static void check_load(const uint8_t *body, size_t size, int64_t header_size)
+{
+    struct ws_oip_load load;
+    if (ws_oip_load_parse(&load, body, size, header_size, NULL) == 0 &&
+        load.model != NULL && (load.model < body || load.model_size > size))
+        __builtin_trap();
+}
+
 static void check_rest(const uint8_t *body, size_t size)
 {
     struct ws_oip_model model;
@@ -64,6 +73,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'b':
         check_reply(data + 3, size - 3, header_size);
+        break;
+    case 'L':
+        check_load(data + 3, size - 3, header_size);
         break;
     case 'J':
         check_request(data + 1, size - 1, WS_OIP_NO_HEADER);

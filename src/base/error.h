@@ -29,6 +29,8 @@ enum ws_code {
     WS_E_REMOTE = -14,     /* the other side answered with an error */
     WS_E_INFEASIBLE = -15, /* no setting satisfies what was asked */
     WS_E_END = -16,        /* no more items */
+    WS_E_STRANGER = -17,   /* it is not known who asks */
+    WS_E_DENIED = -18,     /* it is, and they may not */
 };
 
 struct ws_error {

@@ -48,19 +48,25 @@
 #define WS_OIP_BODY_MAX     (1u << 30)  /* bytes of a message's body, decoded */
 #define WS_OIP_JSON_MAX     (16u << 20) /* bytes of JSON in a message */
 #define WS_OIP_STRINGS_MAX  (1u << 24)  /* elements of a BYTES tensor */
+#define WS_DECODE_FREE_MAX  (16u << 20) /* decoded bytes that may come of anything */
+#define WS_DECODE_RATIO_MAX 1000        /* decoded bytes for each encoded, beyond */
 #define WS_OIP_ID_MAX       1024        /* bytes of a request's id */
-#define WS_HTTP_CONNS_MAX   512         /* connections of a server at once */
-#define WS_HTTP_HEADERS_MAX 16384       /* bytes of one request's headers, about */
-#define WS_NODE_MODELS_MAX  1024        /* models of a node, loaded or not */
-#define WS_NODE_STAGES_MAX  4096        /* cuts and codecs of one model in use */
-#define WS_SERIES_MAX       1024        /* label combinations of one metric */
-#define WS_SYSFS_PATH_MAX   512         /* bytes of a path below sysfs */
-#define WS_SYSFS_TEXT_MAX   4097        /* bytes of an attribute, a page and a NUL */
-#define WS_SYSFS_LIST_MAX   65536       /* bytes of the names in one directory */
-#define WS_CPUS_MAX         1024        /* processors of a machine */
-#define WS_LEASE_PATHS_MAX  4096        /* originals that one lease keeps */
-#define WS_METERS_MAX       64          /* meters of a machine */
-#define WS_BOARD_UNITS_MAX  16          /* computing units of a device model */
-#define WS_BOARD_POINTS_MAX 64          /* points of one table of a device model */
+#define WS_HTTP_CONNS_MAX   2048        /* connections of a server at once */
+#define WS_HTTP_FLIGHT_MAX  512         /* requests that a server has in hand at once */
+#define WS_HTTP_HEADERS_MAX 16384       /* bytes of one request's line and headers */
+#define WS_HTTP_HELD_MAX    ((uint64_t)2 << 30) /* bytes of requests held at once */
+#define WS_ACCESS_FILE_MAX  (1u << 20)          /* bytes of a list of tokens */
+#define WS_ACCESS_LINES_MAX 4096                /* entries of one */
+#define WS_NODE_MODELS_MAX  1024                /* models of a node, loaded or not */
+#define WS_NODE_STAGES_MAX  4096                /* cuts and codecs of one model in use */
+#define WS_SERIES_MAX       1024                /* label combinations of one metric */
+#define WS_SYSFS_PATH_MAX   512                 /* bytes of a path below sysfs */
+#define WS_SYSFS_TEXT_MAX   4097  /* bytes of an attribute, a page and a NUL */
+#define WS_SYSFS_LIST_MAX   65536 /* bytes of the names in one directory */
+#define WS_CPUS_MAX         1024  /* processors of a machine */
+#define WS_LEASE_PATHS_MAX  4096  /* originals that one lease keeps */
+#define WS_METERS_MAX       64    /* meters of a machine */
+#define WS_BOARD_UNITS_MAX  16    /* computing units of a device model */
+#define WS_BOARD_POINTS_MAX 64    /* points of one table of a device model */
 
 #endif

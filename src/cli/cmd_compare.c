@@ -5,14 +5,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/parse.h"
 #include "base/stats.h"
 #include "cli/command.h"
 #include "cli/model_options.h"
+#include "cli/secure_options.h"
 #include "cli/syntax.h"
 #include "onnx/npy.h"
 #include "split/compare.h"
 #include "split/pipe.h"
+#include "split/relay.h"
 
 static const char usage[] =
     "usage: wattshed compare MODEL --samples X.npy [--labels Y.npy] [OPTION ...]\n"
@@ -24,19 +27,24 @@ static const char usage[] =
     "  --samples FILE     inputs [N, ...], one along the first dimension each\n"
     "  --labels FILE      the right answers [N], integers (default: no top-1)\n"
     "  --codec LIST       of none,fp16,int8,int8c (default: all four)\n"
-    "  --encoding E       none, zstd, lz4 or gzip on top (default none)\n"
+    "  --encoding E       none, zstd, lz4, gzip or deflate on top (default none)\n"
+    "  --node URL         a node that hosts the model: runs each tail there as well and\n"
+    "                     adds the transfer and the cloud's time; the answers are the "
+    "node's\n"
     "  --limit N          the first N samples only\n"
     "  --calibrate N      samples, from the end of the file, that int8c takes its "
     "ranges\n"
     "                     from (default 16)\n"
-    "  --json             prints the result as JSON\n" WS_MODEL_OPTIONS_HELP "\n"
+    "  --json             prints the result as JSON\n" WS_IDENTITY_OPTIONS_HELP
+        WS_MODEL_OPTIONS_HELP "\n"
     "example: wattshed compare etc/demo/digits.onnx --samples etc/demo/digits_inputs.npy "
     "\\\n"
     "             --labels etc/demo/digits_labels.npy --limit 50\n";
 
 struct compare_options {
     struct ws_model_options model;
-    const char *path, *samples, *labels;
+    struct ws_identity_options identity;
+    const char *path, *samples, *labels, *node;
     int use_codec[WS_CODEC_COUNT];
     enum ws_encoding encoding;
     size_t limit;
@@ -58,6 +66,8 @@ struct row {
     enum ws_codec codec;
     uint64_t tensor_bytes, wire_bytes;
     double head_ms, codec_ms, tail_ms; /* medians */
+    double transfer_ms, cloud_ms;      /* with a node */
+    int is_sent;                       /* the last cut sends nothing */
     size_t agree, right;
 };
 
@@ -66,6 +76,7 @@ enum {
     OPT_LABELS,
     OPT_CODEC,
     OPT_ENCODING,
+    OPT_NODE,
     OPT_LIMIT,
     OPT_CALIBRATE,
     OPT_JSON
@@ -103,6 +114,9 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
         return take_codecs(options, value, err);
     case OPT_ENCODING:
         return ws_encoding_find(&options->encoding, value, err);
+    case OPT_NODE:
+        options->node = value;
+        return 0;
     case OPT_LIMIT:
         return ws_parse_size(&options->limit, value, 1, SIZE_MAX, "--limit", err);
     case OPT_CALIBRATE:
@@ -111,6 +125,8 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
         options->json = 1;
         return 0;
     default:
+        if (option >= WS_OPT_LISTEN)
+            return ws_identity_options_take(&options->identity, option, value, err);
         return ws_model_options_take(&options->model, option, value, err);
     }
 }
@@ -120,9 +136,11 @@ static const struct option long_options[] = {
     {"labels", required_argument, NULL, OPT_LABELS},
     {"codec", required_argument, NULL, OPT_CODEC},
     {"encoding", required_argument, NULL, OPT_ENCODING},
+    {"node", required_argument, NULL, OPT_NODE},
     {"limit", required_argument, NULL, OPT_LIMIT},
     {"calibrate", required_argument, NULL, OPT_CALIBRATE},
     {"json", no_argument, NULL, OPT_JSON},
+    WS_IDENTITY_LONG_OPTIONS,
     WS_MODEL_LONG_OPTIONS,
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -256,6 +274,68 @@ static int run_samples(struct row *row, struct ws_pipe *pipe, struct ws_engine *
     return rc;
 }
 
+/* All samples once more, the tail on the node, whose answers are the ones that count. */
+static int run_apart(struct row *row, struct ws_relay *relay,
+                     const struct samples *samples, struct ws_error *err)
+{
+    const int64_t *labels = samples->labels.data;
+    double *transfer = calloc(2 * samples->count + 1, sizeof(*transfer));
+    if (transfer == NULL)
+        return ws_error_nomem(err);
+    double *cloud = transfer + samples->count;
+    int rc = 0;
+    row->agree = row->right = 0;
+    for (size_t i = 0; rc == 0 && i < samples->count; i++) {
+        struct ws_datum input = {.kind = WS_DATUM_TENSOR}, output = {0};
+        struct ws_passage_times times;
+        size_t answer = 0;
+        uint64_t count = 0;
+        rc = ws_npy_slice(&input.tensor, &samples->inputs, i, 1, err);
+        if (rc == 0)
+            rc = ws_relay_run(relay, &input, &output, &times, err);
+        if (rc == 0)
+            rc = ws_shape_count(&count, output.tensor.dims, output.tensor.rank, err);
+        if (rc == 0 && count > 0)
+            answer = ws_compare_argmax(&output.tensor, 0, (size_t)count);
+        ws_tensor_fini(&input.tensor);
+        ws_datum_fini(&output);
+        if (rc != 0)
+            break;
+        row->agree += answer == samples->answers[i];
+        row->right += labels != NULL && (int64_t)answer == labels[i];
+        row->is_sent = times.is_told;
+        transfer[i] = (double)times.transfer_ns / 1e6;
+        cloud[i] = (double)times.cloud_ns / 1e6;
+    }
+    if (rc == 0 && samples->count > 0) {
+        row->transfer_ms = ws_stats_median(transfer, samples->count);
+        row->cloud_ms = ws_stats_median(cloud, samples->count);
+    }
+    free(transfer);
+    return rc;
+}
+
+static int run_on_node(struct row *row, const struct ws_pipe_options *at,
+                       struct ws_splitter *splitter, const struct samples *samples,
+                       const struct compare_options *options, struct ws_error *err)
+{
+    char stem[WS_NAME_MAX];
+    struct ws_relay *relay = NULL;
+    const struct ws_relay_options apart = {.cut = at->cut,
+                                           .codec = at->codec,
+                                           .ranges = at->ranges,
+                                           .encoding = at->encoding,
+                                           .model_name = stem,
+                                           .url = options->node,
+                                           .identity = options->identity.identity};
+    ws_file_stem(stem, sizeof(stem), options->path);
+    int rc = ws_relay_create(&relay, splitter, &apart, err);
+    if (rc == 0)
+        rc = run_apart(row, relay, samples, err);
+    ws_relay_destroy(relay);
+    return rc;
+}
+
 static int run_row(struct row *row, struct ws_splitter *splitter, struct samples *samples,
                    const struct compare_options *options, struct ws_error *err)
 {
@@ -272,6 +352,8 @@ static int run_row(struct row *row, struct ws_splitter *splitter, struct samples
         rc = ws_pipe_create(&pipe, splitter, &at, err);
     if (rc == 0)
         rc = run_samples(row, pipe, ws_splitter_engine(splitter), samples, err);
+    if (rc == 0 && options->node != NULL)
+        rc = run_on_node(row, &at, splitter, samples, options, err);
     ws_pipe_destroy(pipe);
     for (size_t i = 0; i < WS_CUT_TENSORS_MAX; i++)
         ws_codec_range_fini(&ranges[i]);
@@ -288,19 +370,24 @@ static void print_header(const struct compare_options *options,
     if (options->labels != NULL)
         printf(", top-1 %.4f", (double)whole->right / (double)samples->count);
     printf(
-        "\n    cut codec     bytes  wire bytes   head ms  codec ms   tail ms  agreement"
+        "\n    cut codec     bytes  wire bytes   head ms  codec ms   tail ms%s  agreement"
         "%s  tensors\n",
+        options->node != NULL ? "  transfer ms  cloud ms" : "",
         options->labels != NULL ? "   top-1" : "");
 }
 
 static void print_row(const struct row *row, const struct samples *samples,
-                      const struct ws_graph *graph)
+                      const struct ws_graph *graph, int has_node)
 {
     double count = (double)samples->count;
-    printf("%c %5zu %-5s %9" PRIu64 " %11" PRIu64 " %9.3f %9.3f %9.3f     %6.4f",
+    printf("%c %5zu %-5s %9" PRIu64 " %11" PRIu64 " %9.3f %9.3f %9.3f",
            row->cut->bottleneck ? '*' : ' ', row->cut->number, ws_codec_name(row->codec),
-           row->tensor_bytes, row->wire_bytes, row->head_ms, row->codec_ms, row->tail_ms,
-           (double)row->agree / count);
+           row->tensor_bytes, row->wire_bytes, row->head_ms, row->codec_ms, row->tail_ms);
+    if (has_node && row->is_sent)
+        printf("    %9.3f %9.3f", row->transfer_ms, row->cloud_ms);
+    else if (has_node)
+        printf("    %9s %9s", "-", "-");
+    printf("     %6.4f", (double)row->agree / count);
     if (samples->labels.data != NULL)
         printf("  %6.4f", (double)row->right / count);
     for (size_t i = 0; row->codec == WS_CODEC_NONE && i < row->cut->tensor_count; i++)
@@ -321,6 +408,10 @@ static json_t *row_json(const struct row *row, const struct samples *samples)
         "tail_ms", row->tail_ms, "agreement", (double)row->agree / count);
     if (samples->labels.data != NULL)
         json_object_set_new(json, "top1", json_real((double)row->right / count));
+    if (row->is_sent) {
+        json_object_set_new(json, "transfer_ms", json_real(row->transfer_ms));
+        json_object_set_new(json, "cloud_ms", json_real(row->cloud_ms));
+    }
     return json;
 }
 
@@ -359,7 +450,7 @@ static int compare_all(struct ws_splitter *splitter, struct samples *samples,
             if (options->json)
                 json_array_append_new(rows, row_json(&row, samples));
             else
-                print_row(&row, samples, graph);
+                print_row(&row, samples, graph, options->node != NULL);
         }
     }
     if (progress)
@@ -424,6 +515,7 @@ int ws_cmd_compare(int argc, char **argv)
     else if (compare_model(&options, &err) != 0)
         status = ws_cli_fail(&err);
 out:
+    ws_identity_options_fini(&options.identity);
     ws_model_options_fini(&options.model);
     return status;
 }

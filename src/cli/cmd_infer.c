@@ -11,8 +11,11 @@
 #include "cli/inputs.h"
 #include "cli/model_options.h"
 #include "cli/outputs.h"
+#include "cli/secure_options.h"
 #include "cli/syntax.h"
+#include "split/pipe.h"
 #include "split/relay.h"
+#include "split/upload.h"
 
 static const char usage[] =
     "usage: wattshed infer MODEL [--cut K] --node URL --input FILE ... [-o DIR]\n"
@@ -27,15 +30,19 @@ static const char usage[] =
     "  --input FILE       an input, .npy or .pb; in order, or as NAME=FILE\n"
     "  --cut K            where to cut: a number, an identity or tensor names as\n"
     "                     `wattshed inspect` lists them\n"
-    "  --codec C          none, fp16 or int8 (default none)\n"
-    "  --encoding E       none, zstd, lz4 or gzip, both ways (default none); a foreign\n"
-    "                     server may know gzip\n"
+    "  --codec C          none, fp16, int8 or int8c (default none); int8c takes its\n"
+    "                     ranges from the inputs\n"
+    "  --encoding E       none, zstd, lz4, gzip or deflate, both ways (default none); a\n"
+    "                     foreign server may know the last two\n"
     "  --name NAME        what the server calls it (default: MODEL's stem, or\n"
     "                     STEM~CUT~CODEC with --cut)\n"
+    "  --upload           sends the model to a node that lacks it and takes such\n"
+    "                     (wattshed node --store)\n"
     "  --timeout MS       for one request (default 300000)\n"
     "  --repeat N         requests to take the median times of (default 1)\n"
     "  -o DIR             writes the outputs there as NAME.npy\n"
-    "  --json             prints the result as JSON\n" WS_MODEL_OPTIONS_HELP "\n"
+    "  --json             prints the result as JSON\n" WS_IDENTITY_OPTIONS_HELP
+        WS_MODEL_OPTIONS_HELP "\n"
     "example: wattshed node etc/demo/digits.onnx &\n"
     "         wattshed infer etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
     "             --node http://127.0.0.1:8000 --input "
@@ -43,6 +50,7 @@ static const char usage[] =
 
 struct infer_options {
     struct ws_model_options model;
+    struct ws_identity_options identity;
     const char *path;
     const char *node;
     const char *cut;
@@ -53,6 +61,7 @@ struct infer_options {
     size_t repeat;
     const char *out_dir;
     int json;
+    int upload;
     const char *inputs[WS_GRAPH_IO_MAX];
     size_t input_count;
 };
@@ -65,6 +74,7 @@ enum {
     OPT_ENCODING,
     OPT_TIMEOUT,
     OPT_INPUT,
+    OPT_UPLOAD,
     OPT_REPEAT,
     OPT_JSON
 };
@@ -89,8 +99,10 @@ static const struct option long_options[] = {
     {"encoding", required_argument, NULL, OPT_ENCODING},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"input", required_argument, NULL, OPT_INPUT},
+    {"upload", no_argument, NULL, OPT_UPLOAD},
     {"repeat", required_argument, NULL, OPT_REPEAT},
     {"json", no_argument, NULL, OPT_JSON},
+    WS_IDENTITY_LONG_OPTIONS,
     WS_MODEL_LONG_OPTIONS,
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -123,12 +135,17 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
             return ws_error_set(err, WS_E_LIMIT, "more than %d inputs", WS_GRAPH_IO_MAX);
         options->inputs[options->input_count++] = value;
         return 0;
+    case OPT_UPLOAD:
+        options->upload = 1;
+        return 0;
     case OPT_REPEAT:
         return ws_parse_size(&options->repeat, value, 1, 1000000, "--repeat", err);
     case OPT_JSON:
         options->json = 1;
         return 0;
     default:
+        if (option >= WS_OPT_LISTEN)
+            return ws_identity_options_take(&options->identity, option, value, err);
         return ws_model_options_take(&options->model, option, value, err);
     }
 }
@@ -202,6 +219,21 @@ static int own_name(struct infer_result *result, size_t index, const char *name,
     return result->names[index] == NULL ? ws_error_nomem(err) : 0;
 }
 
+/* Where that is asked for, sees to it that the node has the model. */
+static int upload(const struct infer_options *options, struct ws_model *model,
+                  const char *name, struct ws_error *err)
+{
+    const struct ws_http_client_options http = {.identity = options->identity.identity,
+                                                .timeout_ms = options->timeout_ms};
+    size_t sent = 0;
+    int rc = 0;
+    if (options->upload)
+        rc = ws_upload_model(&sent, options->node, &http, model, name, err);
+    if (rc == 0 && sent > 0)
+        fprintf(stderr, "wattshed infer: sent the model, %zu bytes\n", sent);
+    return rc;
+}
+
 /* Head here, tail there. */
 static int run_cut(struct infer_result *result, const struct infer_options *options,
                    struct ws_splitter *splitter, struct ws_error *err)
@@ -209,18 +241,26 @@ static int run_cut(struct infer_result *result, const struct infer_options *opti
     char stem[WS_NAME_MAX];
     struct ws_relay *relay = NULL;
     struct ws_inputs inputs = {0};
+    struct ws_codec_range ranges[WS_CUT_TENSORS_MAX] = {0};
     const struct ws_graph *graph = ws_splitter_graph(splitter);
     const struct ws_cuts *cuts = ws_splitter_cuts(splitter);
     struct ws_relay_options at = {.codec = options->codec,
                                   .name = options->name,
                                   .model_name = stem,
                                   .url = options->node,
+                                  .identity = options->identity.identity,
                                   .encoding = options->encoding,
                                   .timeout_ms = options->timeout_ms};
     ws_file_stem(stem, sizeof(stem), options->path);
     int rc = ws_cuts_find(&at.cut, cuts, options->cut, err);
     if (rc == 0)
         rc = ws_inputs_load(&inputs, graph, options->inputs, options->input_count, err);
+    if (rc == 0 && options->codec == WS_CODEC_INT8C) {
+        rc = ws_pipe_learn_ranges(ranges, splitter, at.cut, inputs.data, err);
+        at.ranges = ranges;
+    }
+    if (rc == 0)
+        rc = upload(options, graph->model, stem, err);
     if (rc == 0)
         rc = ws_relay_create(&relay, splitter, &at, err);
     if (rc == 0)
@@ -236,6 +276,8 @@ static int run_cut(struct infer_result *result, const struct infer_options *opti
         result->is_checked = ws_relay_checked(relay);
     }
     ws_relay_destroy(relay);
+    for (size_t i = 0; i < WS_CUT_TENSORS_MAX; i++)
+        ws_codec_range_fini(&ranges[i]);
     ws_inputs_fini(&inputs);
     return rc;
 }
@@ -282,16 +324,20 @@ static void fill_times(struct ws_passage_times *out, const struct ws_remote_time
 }
 
 /* The digest of a model that is a file here; "" for a bare name. */
-static int digest_of(char out[static WS_DIGEST_TEXT], const char *path,
+static int digest_of(char out[static WS_DIGEST_TEXT], const struct infer_options *options,
                      struct ws_error *err)
 {
+    char stem[WS_NAME_MAX];
     struct ws_model *model = NULL;
     out[0] = '\0';
-    if (access(path, R_OK) != 0)
+    if (access(options->path, R_OK) != 0)
         return 0;
-    int rc = ws_model_open(&model, path, err);
+    ws_file_stem(stem, sizeof(stem), options->path);
+    int rc = ws_model_open(&model, options->path, err);
     if (rc == 0)
         rc = ws_model_digest(out, model, err);
+    if (rc == 0)
+        rc = upload(options, model, stem, err);
     ws_model_close(model);
     return rc;
 }
@@ -331,7 +377,7 @@ static int run_whole(struct infer_result *result, const struct infer_options *op
 {
     char digest[WS_DIGEST_TEXT], stem[WS_NAME_MAX];
     struct ws_remote *remote = NULL;
-    int rc = digest_of(digest, options->path, err);
+    int rc = digest_of(digest, options, err);
     if (rc != 0)
         return rc;
     if (digest[0] != '\0')
@@ -340,6 +386,7 @@ static int run_whole(struct infer_result *result, const struct infer_options *op
         (void)snprintf(stem, sizeof(stem), "%s", options->path);
     const struct ws_remote_options to = {
         .url = options->node,
+        .identity = options->identity.identity,
         .name = options->name != NULL ? options->name : stem,
         .digest = digest[0] != '\0' ? digest : NULL,
         .encoding = options->encoding,
@@ -461,6 +508,7 @@ int ws_cmd_infer(int argc, char **argv)
     options->repeat = 1;
     if (parse(options, &status, argc, argv) == 0 && infer(options, &err) != 0)
         status = ws_cli_fail(&err);
+    ws_identity_options_fini(&options->identity);
     ws_model_options_fini(&options->model);
     free(options);
     return status;

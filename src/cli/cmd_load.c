@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
+#include "cli/secure_options.h"
 #include "cli/syntax.h"
 #include "core/sample.h"
 #include "node/load.h"
@@ -35,12 +36,12 @@ static const char usage[] =
     "  --policy NAME      to be decided by, where the server is an agent\n"
     "  --limit N          no more than the first N requests\n"
     "  --requests FILE    writes one CSV line a request\n"
-    "  --json             prints the result as JSON\n"
-    "\n"
+    "  --json             prints the result as JSON\n" WS_IDENTITY_OPTIONS_HELP "\n"
     "example: wattshed load http://127.0.0.1:8080 --workload workload.csv --closed 4\n";
 
 struct load_options {
     struct ws_load_options load;
+    struct ws_identity_options identity;
     const char *workload;
     const char *inputs[WS_GRAPH_IO_MAX];
     size_t input_count;
@@ -76,6 +77,7 @@ static const struct option long_options[] = {
     {"limit", required_argument, NULL, OPT_LIMIT},
     {"requests", required_argument, NULL, OPT_REQUESTS},
     {"json", no_argument, NULL, OPT_JSON},
+    WS_IDENTITY_LONG_OPTIONS,
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -116,9 +118,11 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
     case OPT_REQUESTS:
         options->requests = value;
         return 0;
-    default:
+    case OPT_JSON:
         options->json = 1;
         return 0;
+    default:
+        return ws_identity_options_take(&options->identity, option, value, err);
     }
 }
 
@@ -290,7 +294,7 @@ static int load(struct load_options *options, struct ws_error *err)
         rc = ws_error_set(err, WS_E_USAGE, "%s has no arrival_ms: --closed N it can be",
                           options->workload);
     if (rc == 0)
-        rc = ws_load_describe(&model, to->url, to->model, err);
+        rc = ws_load_describe(&model, to->url, &to->identity, to->model, err);
     if (rc == 0) {
         inputs = calloc(model.input_count + 1, sizeof(*inputs));
         rc = inputs == NULL ? ws_error_nomem(err)
@@ -334,8 +338,12 @@ int ws_cmd_load(int argc, char **argv)
         return ws_cli_fail(&err);
     }
     options->seed = 1;
-    if (parse(options, &status, argc, argv) == 0 && load(options, &err) != 0)
-        status = ws_cli_fail(&err);
+    if (parse(options, &status, argc, argv) == 0) {
+        options->load.identity = options->identity.identity;
+        if (load(options, &err) != 0)
+            status = ws_cli_fail(&err);
+    }
+    ws_identity_options_fini(&options->identity);
     free(options);
     return status;
 }

@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "cli/command.h"
 #include "cli/model_options.h"
+#include "cli/secure_options.h"
 #include "cli/syntax.h"
 #include "node/daemon.h"
 
@@ -19,20 +20,21 @@ static const char usage[] =
     "of the Open Inference Protocol v2 over HTTP. A model is named after its file; the\n"
     "tail of a cut is NAME~CUT~CODEC, CUT as `wattshed inspect` lists it.\n"
     "\n"
-    "  --listen ADDR:PORT where to listen (default 127.0.0.1:8000); port 0 is any free "
-    "one\n"
-    "  --insecure         allow an address that others can reach: there is no TLS and "
-    "no\n"
-    "                     password, whoever reaches it may use it\n"
     "  --repository DIR   models that clients may load, DIR/NAME.onnx\n"
     "  --allow-writes     let clients load and unload models\n"
+    "  --store DIR        with --allow-writes, let clients send models, and keep them\n"
+    "                     there, across restarts\n"
+    "  --store-bytes B    how much of them; the least recently used go (default 4G)\n"
     "  --slots N          requests that compute at a time, others queue (default: one "
     "for\n"
     "                     each core)\n"
     "  --body BYTES       largest body of a request, also once it is unpacked (default "
     "1G)\n"
+    "  --requests N       requests in hand at once, those that queue included (default\n"
+    "                     512); more are answered 503\n"
+    "  --held BYTES       what their bodies may take together (default 2G); likewise\n"
     "  --drain S          seconds that requests in progress get to finish on SIGTERM\n"
-    "                     (default 30)\n" WS_MODEL_OPTIONS_HELP "\n"
+    "                     (default 30)\n" WS_GUARD_OPTIONS_HELP WS_MODEL_OPTIONS_HELP "\n"
     "Prints the address once it is ready. example:\n"
     "  wattshed node etc/demo/digits.onnx\n"
     "  curl http://127.0.0.1:8000/v2/models/digits\n";
@@ -43,28 +45,34 @@ struct node_options {
     struct ws_model_options model;
     struct ws_daemon_options daemon;
     size_t slots;
+    size_t requests_max;
     uint64_t body_max;
     size_t drain_s;
 };
 
 enum {
-    OPT_LISTEN = 256,
-    OPT_INSECURE,
-    OPT_REPOSITORY,
+    OPT_REPOSITORY = 256,
     OPT_WRITES,
+    OPT_STORE,
+    OPT_STORE_BYTES,
     OPT_SLOTS,
     OPT_BODY,
+    OPT_REQUESTS,
+    OPT_HELD,
     OPT_DRAIN
 };
 
 static const struct option long_options[] = {
-    {"listen", required_argument, NULL, OPT_LISTEN},
-    {"insecure", no_argument, NULL, OPT_INSECURE},
     {"repository", required_argument, NULL, OPT_REPOSITORY},
     {"allow-writes", no_argument, NULL, OPT_WRITES},
+    {"store", required_argument, NULL, OPT_STORE},
+    {"store-bytes", required_argument, NULL, OPT_STORE_BYTES},
     {"slots", required_argument, NULL, OPT_SLOTS},
     {"body", required_argument, NULL, OPT_BODY},
+    {"requests", required_argument, NULL, OPT_REQUESTS},
+    {"held", required_argument, NULL, OPT_HELD},
     {"drain", required_argument, NULL, OPT_DRAIN},
+    WS_GUARD_LONG_OPTIONS,
     WS_MODEL_LONG_OPTIONS,
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -74,25 +82,32 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
 {
     struct node_options *options = user;
     switch (option) {
-    case OPT_LISTEN:
-        options->daemon.listen = value;
-        return 0;
-    case OPT_INSECURE:
-        options->daemon.insecure = 1;
-        return 0;
     case OPT_REPOSITORY:
         options->daemon.host.repository = value;
         return 0;
     case OPT_WRITES:
         options->daemon.allow_writes = 1;
         return 0;
+    case OPT_STORE:
+        options->daemon.host.store.dir = value;
+        return 0;
+    case OPT_STORE_BYTES:
+        return ws_parse_bytes(&options->daemon.host.store.budget_bytes, value,
+                              "--store-bytes", err);
     case OPT_SLOTS:
         return ws_parse_size(&options->slots, value, 1, 1024, "--slots", err);
     case OPT_BODY:
         return ws_parse_bytes(&options->body_max, value, "--body", err);
+    case OPT_REQUESTS:
+        return ws_parse_size(&options->requests_max, value, 1, WS_HTTP_CONNS_MAX,
+                             "--requests", err);
+    case OPT_HELD:
+        return ws_parse_bytes(&options->daemon.held_max, value, "--held", err);
     case OPT_DRAIN:
         return ws_parse_size(&options->drain_s, value, 0, 3600, "--drain", err);
     default:
+        if (option >= WS_OPT_LISTEN)
+            return ws_guard_options_take(&options->daemon.guard, option, value, err);
         return ws_model_options_take(&options->model, option, value, err);
     }
 }
@@ -116,11 +131,16 @@ static int parse(struct node_options *options, int *status, int argc, char **arg
     options->daemon.models = (const char *const *)argv + optind;
     options->daemon.model_count = (size_t)(argc - optind);
     options->daemon.slots = (unsigned)options->slots;
+    options->daemon.requests_max = (unsigned)options->requests_max;
     options->daemon.body_max = (size_t)options->body_max;
     if (options->body_max > WS_OIP_BODY_MAX)
         *status = ws_cli_usage_error("node", "--body: at most 1G");
-    else if (optind == argc && options->daemon.host.repository == NULL)
-        *status = ws_cli_usage_error("node", "a MODEL or --repository DIR is needed");
+    else if (optind == argc && options->daemon.host.repository == NULL &&
+             options->daemon.host.store.dir == NULL)
+        *status = ws_cli_usage_error("node", "a MODEL, --repository DIR or --store DIR "
+                                             "is needed");
+    else if (options->daemon.host.store.dir != NULL && !options->daemon.allow_writes)
+        *status = ws_cli_usage_error("node", "--store is for --allow-writes");
     else
         return 0;
     return 1;
@@ -156,7 +176,8 @@ static int serve(struct node_options *options, struct ws_error *err)
         rc = ws_daemon_start(&daemon, &options->daemon, err);
     }
     if (rc == 0) {
-        printf("http://%s\n", ws_daemon_address(daemon));
+        ws_guard_warn(ws_daemon_guard(daemon), "node");
+        puts(ws_daemon_url(daemon));
         (void)fflush(stdout);
         (void)sigwait(&stop, &signal_number);
         ws_daemon_stop(daemon, (int64_t)options->drain_s * 1000);
@@ -175,7 +196,8 @@ int ws_cmd_node(int argc, char **argv)
         return ws_cli_fail(&err);
     }
     ws_model_options_init(&options->model);
-    options->daemon.listen = "127.0.0.1:8000";
+    options->daemon.guard.listen = "127.0.0.1:8000";
+    options->daemon.host.store.budget_bytes = (uint64_t)4 << 30;
     options->drain_s = 30;
     if (parse(options, &status, argc, argv) == 0 && serve(options, &err) != 0)
         status = ws_cli_fail(&err);

@@ -25,7 +25,7 @@ static const char usage[] =
     "  --codec C          none, fp16, int8 or int8c (default none); int8c takes its "
     "ranges\n"
     "                     from the inputs given\n"
-    "  --encoding E       none, zstd, lz4 or gzip (default none)\n"
+    "  --encoding E       none, zstd, lz4, gzip or deflate (default none)\n"
     "  --repeat N         runs to take the median times of (default 1)\n"
     "  -o DIR             writes the outputs there as NAME.npy, other kinds as NAME.pb\n"
     "  --json             prints the result as JSON\n" WS_MODEL_OPTIONS_HELP "\n"

@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -27,7 +28,8 @@ struct ws_http_client {
     const struct ws_http_call *call;
     size_t part, offset; /* where sending is */
     struct ws_http_answer answer;
-    int rc; /* of what the callbacks did */
+    char *authorization; /* a header; NULL: none */
+    int rc;              /* of what the callbacks did */
     struct ws_error err;
     char text[CURL_ERROR_SIZE];
 };
@@ -143,12 +145,41 @@ static void set_options(struct ws_http_client *client,
     (void)curl_easy_setopt(curl, CURLOPT_SEEKDATA, client);
 }
 
+/* The library copies what it is told here, the header excepted. */
+static int set_identity(struct ws_http_client *client,
+                        const struct ws_http_identity *identity, struct ws_error *err)
+{
+    CURL *curl = client->curl;
+    if ((identity->cert == NULL) != (identity->key == NULL))
+        return ws_error_set(err, WS_E_USAGE, "a certificate and its key go together");
+    if (identity->cacert != NULL) {
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, identity->cacert);
+        (void)curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+    }
+    if (identity->cert != NULL) {
+        (void)curl_easy_setopt(curl, CURLOPT_SSLCERT, identity->cert);
+        (void)curl_easy_setopt(curl, CURLOPT_SSLKEY, identity->key);
+    }
+    (void)curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (identity->token == NULL)
+        return 0;
+    for (const char *c = identity->token; *c != '\0'; c++) {
+        if (*c <= ' ' || *c > '~')
+            return ws_error_set(err, WS_E_FORMAT, "the token holds what no token may");
+    }
+    return asprintf(&client->authorization, "Authorization: Bearer %s", identity->token) <
+                   0
+               ? ws_error_nomem(err)
+               : 0;
+}
+
 int ws_http_client_create(struct ws_http_client **out, const char *url,
                           const struct ws_http_client_options *options,
                           struct ws_error *err)
 {
     if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-        return ws_error_set(err, WS_E_USAGE, "\"%.200s\" is no http:// address", url);
+        return ws_error_set(err, WS_E_USAGE,
+                            "\"%.200s\" is no http:// or https:// address", url);
     (void)pthread_once(&once, init_library);
     struct ws_http_client *client = calloc(1, sizeof(*client));
     if (client == NULL)
@@ -166,8 +197,12 @@ int ws_http_client_create(struct ws_http_client **out, const char *url,
     while (length > 0 && client->url[length - 1] == '/')
         client->url[--length] = '\0';
     set_options(client, options);
-    *out = client;
-    return 0;
+    int rc = set_identity(client, &options->identity, err);
+    if (rc != 0)
+        ws_http_client_destroy(client);
+    else
+        *out = client;
+    return rc;
 }
 
 void ws_http_client_destroy(struct ws_http_client *client)
@@ -178,6 +213,7 @@ void ws_http_client_destroy(struct ws_http_client *client)
     ws_body_fini(&client->body);
     ws_buf_fini(&client->small);
     free(client->url);
+    free(client->authorization);
     free(client);
 }
 
@@ -250,6 +286,8 @@ int ws_http_client_call(struct ws_http_answer *out, struct ws_http_client *clien
     int rc = ws_buf_printf(&url, err, "%s%s", client->url, call->path);
     for (size_t i = 0; i < WS_HTTP_CALL_HEADERS_MAX && call->headers[i] != NULL; i++)
         headers = curl_slist_append(headers, call->headers[i]);
+    if (client->authorization != NULL)
+        headers = curl_slist_append(headers, client->authorization);
     if (rc == 0 && strcmp(call->method, "POST") == 0)
         rc = set_body(client, call, &sent, err);
     else if (rc == 0)

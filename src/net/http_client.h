@@ -17,14 +17,23 @@
 
 struct ws_http_client;
 
+/* Whom to trust and what to show of oneself; strings are copied. All optional. */
+struct ws_http_identity {
+    const char *cacert; /* PEM: authorities; NULL: the system's */
+    const char *cert;   /* PEM: to be shown to the server */
+    const char *key;
+    const char *token; /* sent as Authorization: Bearer TOKEN */
+};
+
 struct ws_http_client_options {
+    struct ws_http_identity identity;
     int64_t connect_timeout_ms; /* 0: 10 s */
     int64_t timeout_ms;         /* of a whole exchange; 0: 300 s */
     size_t body_max;            /* bytes of a reply; 0: WS_OIP_BODY_MAX */
 };
 
-/* `url` is http://HOST:PORT, optionally with a path in front of what calls name; proxies
- * of the environment are not used. */
+/* `url` is http://HOST:PORT or https://HOST:PORT, optionally with a path in front of what
+ * calls name; proxies of the environment are not used. */
 int ws_http_client_create(struct ws_http_client **out, const char *url,
                           const struct ws_http_client_options *options,
                           struct ws_error *err);

@@ -1,14 +1,18 @@
 #include "net/http_server.h"
 
+#include <gnutls/abstract.h>
+#include <inttypes.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
 #include "net/body.h"
+#include "net/watch.h"
 #include "wire/oip_meta.h"
 
 enum {
@@ -22,7 +26,9 @@ enum {
 struct ws_http_server {
     struct MHD_Daemon *daemon;
     struct ws_http_server_options options;
+    struct ws_watch *watch;
     atomic_size_t in_flight;
+    atomic_uint_fast64_t held; /* bytes, of all requests in flight */
     /* Bodies that were used and may be again: fresh memory costs more than the copy into
      * it. */
     pthread_mutex_t lock;
@@ -30,14 +36,26 @@ struct ws_http_server {
     size_t spare_count;
 };
 
+/* One connection, from its acceptance on. */
+struct line {
+    struct ws_watched *watched;
+    struct ws_tls_files *files; /* NULL: no TLS */
+    int has_peer;               /* peer and until_s were looked up */
+    char peer[WS_TLS_NAME_MAX];
+    int64_t until_s;
+};
+
 /* One request, from its headers to the end of its reply. */
 struct exchange {
     struct ws_http_server *server;
+    struct MHD_Connection *connection;
+    struct line *line;
     struct ws_body body;
     int64_t start_ns;
     char *path;
     uint64_t seen_bytes; /* of the body, kept or not */
-    int rc;              /* of receiving */
+    uint64_t held_bytes;
+    int rc; /* of receiving */
     struct ws_error err;
     struct ws_http_reply reply;
 };
@@ -45,7 +63,39 @@ struct exchange {
 const char *ws_http_request_header(const struct ws_http_request *request,
                                    const char *name)
 {
-    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+    const struct exchange *exchange = request->exchange;
+    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+static int hold(struct exchange *exchange, uint64_t bytes, struct ws_error *err)
+{
+    struct ws_http_server *server = exchange->server;
+    uint64_t held = atomic_fetch_add(&server->held, bytes) + bytes;
+    exchange->held_bytes += bytes;
+    if (held <= server->options.held_max)
+        return 0;
+    return ws_error_set(err, WS_E_BUSY,
+                        "requests hold %" PRIu64 " bytes already, at most %" PRIu64
+                        ": try again later",
+                        held - bytes, server->options.held_max);
+}
+
+int ws_http_request_hold(const struct ws_http_request *request, uint64_t bytes,
+                         struct ws_error *err)
+{
+    return hold(request->exchange, bytes, err);
+}
+
+/* When a body of so many bytes, at a trickle, is there. */
+static int64_t until_body(const struct ws_http_server *server, uint64_t bytes)
+{
+    return ws_clock_now_ns() +
+           (int64_t)(server->options.grace_s + bytes / TRICKLE_BYTES_PER_S) * 1000000000;
+}
+
+static int64_t until_header(const struct ws_http_server *server)
+{
+    return ws_clock_now_ns() + (int64_t)server->options.idle_s * 1000000000;
 }
 
 static void take_spare(struct ws_body *out, struct ws_http_server *server)
@@ -93,11 +143,38 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status
     return result;
 }
 
+/* Makes room for a body of the announced size, if one was announced. */
+static int expect_body(struct exchange *exchange, struct MHD_Connection *connection,
+                       struct ws_error *err)
+{
+    struct ws_http_server *server = exchange->server;
+    const char *length =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+    int64_t size = 0;
+    if (length == NULL) /* none, or in pieces: what comes says how long it may take */
+        size = (int64_t)server->options.body_max;
+    else if (ws_parse_i64(&size, length, 0, INT64_MAX, "Content-Length", err) != 0)
+        return WS_E_FORMAT;
+    ws_watch_set(server->watch, exchange->line->watched,
+                 until_body(server, (uint64_t)size), 0);
+    if (length == NULL)
+        return 0;
+    if (size > 0)
+        take_spare(&exchange->body, server);
+    return ws_body_expect(&exchange->body, (uint64_t)size, server->options.body_max, err);
+}
+
 static enum MHD_Result begin(void **state, struct ws_http_server *server,
                              struct MHD_Connection *connection, const char *path)
 {
-    const char *length =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+    const union MHD_ConnectionInfo *context =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *header =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    struct ws_error err = {0};
+    /* Without a line of its own the connection cannot be watched. */
+    if (context == NULL || context->socket_context == NULL)
+        return MHD_NO;
     struct exchange *exchange = calloc(1, sizeof(*exchange));
     char *copy = strdup(path);
     if (exchange == NULL || copy == NULL) {
@@ -106,20 +183,18 @@ static enum MHD_Result begin(void **state, struct ws_http_server *server,
         return MHD_NO;
     }
     exchange->server = server;
+    exchange->connection = connection;
+    exchange->line = context->socket_context;
     exchange->path = copy;
     exchange->start_ns = ws_clock_now_ns();
-    atomic_fetch_add(&server->in_flight, 1);
     *state = exchange;
-    if (length == NULL)
-        return MHD_YES;
-    struct ws_error err = {0};
-    int64_t size = 0;
-    int rc = ws_parse_i64(&size, length, 0, INT64_MAX, "Content-Length", &err);
-    if (rc == 0 && size > 0)
-        take_spare(&exchange->body, server);
-    if (rc == 0)
-        rc = ws_body_expect(&exchange->body, (uint64_t)size, server->options.body_max,
-                            &err);
+    if (atomic_fetch_add(&server->in_flight, 1) >= server->options.requests_max)
+        return refuse(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
+                      "too many requests at once: try again later");
+    if (header != NULL && header->header_size > WS_HTTP_HEADERS_MAX)
+        return refuse(connection, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
+                      "the header is too large");
+    int rc = expect_body(exchange, connection, &err);
     if (rc == 0)
         return MHD_YES;
     return refuse(connection,
@@ -133,6 +208,8 @@ static enum MHD_Result receive(struct exchange *exchange, const char *bytes, siz
 {
     const struct ws_http_server_options *options = &exchange->server->options;
     exchange->seen_bytes += *size;
+    if (exchange->rc == 0)
+        exchange->rc = hold(exchange, *size, &exchange->err);
     if (exchange->rc == 0)
         exchange->rc =
             ws_body_add(&exchange->body, bytes, *size, options->body_max, &exchange->err);
@@ -169,22 +246,48 @@ static struct MHD_Response *make_response(const struct ws_http_reply *reply)
     return response;
 }
 
+/* Asked of the session once; a certificate that has expired since names nobody. */
+static const char *peer_of(struct line *line, struct MHD_Connection *connection)
+{
+    if (line->files == NULL)
+        return "";
+    if (!line->has_peer) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        if (info != NULL)
+            ws_tls_peer(line->peer, &line->until_s, info->tls_session);
+        line->has_peer = 1;
+    }
+    return (int64_t)time(NULL) <= line->until_s ? line->peer : "";
+}
+
 static enum MHD_Result answer(struct exchange *exchange, const char *method,
                               struct MHD_Connection *connection)
 {
     const struct ws_http_server_options *options = &exchange->server->options;
     struct ws_http_reply *reply = &exchange->reply;
+    struct ws_watched *watched = exchange->line->watched;
     if (exchange->rc != 0)
-        return refuse(connection, MHD_HTTP_CONTENT_TOO_LARGE, exchange->err.text);
+        return refuse(connection,
+                      exchange->rc == WS_E_LIMIT ? MHD_HTTP_CONTENT_TOO_LARGE
+                                                 : MHD_HTTP_SERVICE_UNAVAILABLE,
+                      exchange->err.text);
     const struct ws_http_request request = {
         .method = method,
         .path = exchange->path,
         .body = exchange->body.data,
         .body_size = exchange->body.size,
         .received_ns = ws_clock_now_ns(),
-        .connection = connection,
+        .peer = peer_of(exchange->line, connection),
+        .exchange = exchange,
     };
+    ws_watch_set(exchange->server->watch, watched, 0, 0); /* the handler has its time */
     options->handler(options->user, &request, reply);
+    uint64_t reply_bytes = 0;
+    for (size_t i = 0; i < reply->part_count; i++)
+        reply_bytes += reply->parts[i].size;
+    ws_watch_set(exchange->server->watch, watched,
+                 until_body(exchange->server, reply_bytes), 0);
     struct MHD_Response *response = make_response(reply);
     if (response == NULL)
         return MHD_NO;
@@ -226,10 +329,98 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **s
     if (exchange->reply.release != NULL)
         exchange->reply.release(exchange->reply.owner);
     give_spare(server, &exchange->body);
+    atomic_fetch_sub(&server->held, exchange->held_bytes);
+    ws_watch_set(server->watch, exchange->line->watched, until_header(server), 1);
     free(exchange->path);
     free(exchange);
     *state = NULL;
     atomic_fetch_sub(&server->in_flight, 1);
+}
+
+static void open_line(struct ws_http_server *server, struct MHD_Connection *connection,
+                      void **context)
+{
+    const union MHD_ConnectionInfo *fd =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *session =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    struct line *line = calloc(1, sizeof(*line));
+    *context = NULL;
+    if (line == NULL || fd == NULL)
+        goto fail;
+    if (server->options.tls != NULL) {
+        if (session == NULL)
+            goto fail;
+        line->files = ws_tls_attach(server->options.tls, session->tls_session);
+        if (line->files == NULL)
+            goto fail;
+    }
+    line->watched = ws_watch_add(server->watch, fd->connect_fd, until_header(server));
+    if (line->watched != NULL) {
+        *context = line;
+        return;
+    }
+    ws_tls_detach(server->options.tls, line->files);
+fail:
+    free(line);
+}
+
+/* When a connection begins and when it has ended, on the accepting thread. */
+static void on_connection(void *user, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct ws_http_server *server = user;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        open_line(server, connection, context);
+        return;
+    }
+    struct line *line = *context;
+    if (line == NULL)
+        return;
+    ws_watch_remove(server->watch, line->watched);
+    ws_tls_detach(server->options.tls, line->files);
+    free(line);
+    *context = NULL;
+}
+
+/* The library wants certificates of its own; those of a session are given when it begins,
+ * so this is never asked. */
+static int no_certificate(gnutls_session_t session, const gnutls_datum_t *authorities,
+                          int authority_count, const gnutls_pk_algorithm_t *algorithms,
+                          int algorithm_count, gnutls_pcert_st **out,
+                          unsigned int *out_count, gnutls_privkey_t *out_key)
+{
+    (void)session;
+    (void)authorities;
+    (void)authority_count;
+    (void)algorithms;
+    (void)algorithm_count;
+    (void)out;
+    (void)out_count;
+    (void)out_key;
+    return -1;
+}
+
+static struct MHD_Daemon *start_daemon(struct ws_http_server *server)
+{
+    const struct ws_http_server_options *options = &server->options;
+    const struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)no_certificate},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)ws_tls_priorities()},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    const struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+                     MHD_USE_POLL | MHD_USE_ITC;
+    return MHD_start_daemon(
+        flags | (options->tls != NULL ? MHD_USE_TLS : 0), 0, NULL, NULL, on_access,
+        server, MHD_OPTION_LISTEN_SOCKET, options->fd, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)WS_HTTP_CONNS_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+        MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)POOL_BYTES / 2,
+        MHD_OPTION_CONNECTION_TIMEOUT, options->idle_s, MHD_OPTION_ARRAY,
+        options->tls != NULL ? tls : none, MHD_OPTION_END);
 }
 
 int ws_http_server_start(struct ws_http_server **out,
@@ -240,19 +431,22 @@ int ws_http_server_start(struct ws_http_server **out,
     if (server == NULL)
         return ws_error_nomem(err);
     server->options = *options;
+    if (options->requests_max == 0)
+        server->options.requests_max = WS_HTTP_FLIGHT_MAX;
+    if (options->held_max == 0)
+        server->options.held_max = WS_HTTP_HELD_MAX;
     (void)pthread_mutex_init(&server->lock, NULL);
-    server->daemon = MHD_start_daemon(
-        MHD_USE_THREAD_PER_CONNECTION | MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, 0,
-        NULL, NULL, on_access, server, MHD_OPTION_LISTEN_SOCKET, options->fd,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)WS_HTTP_CONNS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)POOL_BYTES, MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
-        (size_t)POOL_BYTES / 2, MHD_OPTION_CONNECTION_TIMEOUT, options->idle_s,
-        MHD_OPTION_END);
-    if (server->daemon == NULL) {
+    int rc = ws_watch_start(&server->watch, WS_HTTP_CONNS_MAX, err);
+    if (rc == 0) {
+        server->daemon = start_daemon(server);
+        if (server->daemon == NULL)
+            rc = ws_error_set(err, WS_E_IO, "cannot start the HTTP server");
+    }
+    if (rc != 0) {
+        ws_watch_stop(server->watch);
         (void)pthread_mutex_destroy(&server->lock);
         free(server);
-        return ws_error_set(err, WS_E_IO, "cannot start the HTTP server");
+        return rc;
     }
     *out = server;
     return 0;
@@ -267,6 +461,7 @@ void ws_http_server_stop(struct ws_http_server *server, int64_t drain_ms)
     while (atomic_load(&server->in_flight) > 0 && ws_clock_now_ns() < end_ns)
         ws_clock_sleep_until(ws_clock_now_ns() + DRAIN_STEP_NS);
     MHD_stop_daemon(server->daemon);
+    ws_watch_stop(server->watch);
     while (server->spare_count > 0)
         ws_body_fini(&server->spare[--server->spare_count]);
     (void)pthread_mutex_destroy(&server->lock);

@@ -2,10 +2,11 @@
  * An HTTP/1.1 server over a bound socket: whole requests in, whole replies out,
  * keep-alive between them. Each connection has a thread, so a slow client keeps nobody
  * waiting, and the handler may compute as long as it needs to. A body goes into one
- * aligned run of bytes and is limited before it is read; a client that sends nothing for
- * the idle time, or less than a trickle, is cut off. Replies are sent from where their
- * parts lie. The handler is called from many threads at once. The library behind this is
- * named nowhere else.
+ * aligned run of bytes and is limited before it is read. Everything that a client does
+ * has its time: the handshake and a whole header the idle time, from the connection's or
+ * the last reply's end on; a body, sent or received, the grace time and what it needs at
+ * a trickle. Replies are sent from where their parts lie. The handler is called from many
+ * threads at once. The library behind this is named in this room alone.
  */
 #ifndef WS_NET_HTTP_SERVER_H
 #define WS_NET_HTTP_SERVER_H
@@ -14,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "net/tls.h"
 #include "wire/oip.h"
 
 struct ws_http_server;
@@ -24,12 +26,18 @@ struct ws_http_request {
     const uint8_t *body; /* WS_TENSOR_ALIGN-aligned; valid until the reply is released */
     size_t body_size;
     int64_t received_ns; /* when it was complete, ws_clock_now_ns */
-    void *connection;    /* private */
+    const char *peer;    /* the name in the client's certificate, as long as that holds;
+                            "": none was asked for */
+    void *exchange;      /* private */
 };
 
 /* A header's value, names compared without case; NULL where it is not there. */
 const char *ws_http_request_header(const struct ws_http_request *request,
                                    const char *name);
+/* Counts more memory, beside the body, as held for this request until its reply is sent.
+ * WS_E_BUSY where all requests together would hold too much. */
+int ws_http_request_hold(const struct ws_http_request *request, uint64_t bytes,
+                         struct ws_error *err);
 
 enum { WS_HTTP_REPLY_HEADERS_MAX = 4 };
 
@@ -55,9 +63,13 @@ struct ws_http_server_options {
     int fd; /* bound and listening; the caller closes it once the server is stopped */
     ws_http_handler handler;
     void *user;
-    size_t body_max;  /* bytes; more is answered with 413 */
-    unsigned idle_s;  /* without a byte from the client */
-    unsigned grace_s; /* to send a request, before its average rate must be a trickle */
+    struct ws_tls *tls;    /* (optional) must outlive the server */
+    size_t body_max;       /* bytes; more is answered with 413 */
+    unsigned idle_s;       /* until a whole header is there */
+    unsigned grace_s;      /* for a body, beside what it needs at a trickle */
+    unsigned requests_max; /* in hand at once; more are answered with 503; 0:
+                              WS_HTTP_FLIGHT_MAX */
+    uint64_t held_max;     /* bytes of them; likewise; 0: WS_HTTP_HELD_MAX */
 };
 
 int ws_http_server_start(struct ws_http_server **out,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "onnx/codec.h"
@@ -31,9 +32,14 @@ struct model {
     struct entry *entries;
     size_t entry_count;
     size_t pins;
+    int is_stored;          /* its path is in the store */
+    int64_t used_ns;        /* when its file was last marked as used */
     int is_leaving;         /* an unload waits for the pins */
     pthread_mutex_t making; /* held while a stage is looked for or made */
 };
+
+enum { STORED_NAME_MAX = 180 }; /* bytes: with its digest it is a file's name */
+static const int64_t MARK_NS = (int64_t)60 * 1000000000; /* a use is marked that often */
 
 struct ws_host {
     struct ws_host_options options;
@@ -54,8 +60,12 @@ int ws_host_create(struct ws_host **out, const struct ws_host_options *options,
     (void)pthread_mutex_init(&host->lock, NULL);
     (void)pthread_mutex_init(&host->loading, NULL);
     (void)pthread_cond_init(&host->unpinned, NULL);
-    *out = host;
-    return 0;
+    int rc = options->store.dir != NULL ? ws_store_open(&options->store, err) : 0;
+    if (rc != 0)
+        ws_host_destroy(host);
+    else
+        *out = host;
+    return rc;
 }
 
 static void free_model(struct model *model)
@@ -155,7 +165,7 @@ static int make_model(struct model **out, const char *name, const char *path,
 
 /* `loading` is held. The model joins the list only once it is loaded. */
 static int add_model(struct ws_host *host, const char *name, const char *path,
-                     struct ws_error *err)
+                     int is_stored, struct ws_error *err)
 {
     struct model *model = NULL;
     if (host->model_count >= WS_NODE_MODELS_MAX)
@@ -163,6 +173,7 @@ static int add_model(struct ws_host *host, const char *name, const char *path,
     int rc = make_model(&model, name, path, err);
     if (rc != 0)
         return rc;
+    model->is_stored = is_stored;
     rc = load_model(host, model, err);
     if (rc != 0) {
         free_model(model);
@@ -187,7 +198,7 @@ int ws_host_add(struct ws_host *host, const char *path, struct ws_error *err)
     int rc = other != NULL ? ws_error_set(err, WS_E_MISMATCH,
                                           "%s: there is a model \"%s\" already, %s", path,
                                           name, other->path)
-                           : add_model(host, name, path, err);
+                           : add_model(host, name, path, 0, err);
     (void)pthread_mutex_unlock(&host->loading);
     return rc;
 }
@@ -204,21 +215,121 @@ static int no_model(const char *name, struct ws_error *err)
     return ws_error_set(err, WS_E_NOT_FOUND, "no model \"%.200s\"", name);
 }
 
-int ws_host_load(struct ws_host *host, const char *name, struct ws_error *err)
+/* Forgets what is loaded of a model, once nobody uses it any more. `loading` is held. */
+static void unload(struct ws_host *host, struct model *model)
 {
-    char path[4096];
-    (void)pthread_mutex_lock(&host->loading);
-    struct model *model = find_model(host, name, strlen(name));
+    (void)pthread_mutex_lock(&host->lock);
+    model->is_leaving = 1;
+    while (model->pins > 0)
+        (void)pthread_cond_wait(&host->unpinned, &host->lock);
+    drop_contents(model);
+    model->is_leaving = 0;
+    (void)pthread_mutex_unlock(&host->lock);
+}
+
+static int other_digest(const char *name, const char *digest, struct ws_error *err)
+{
+    return ws_error_set(err, WS_E_NOT_FOUND, "model \"%.200s\" here has not digest %.64s",
+                        name, digest);
+}
+
+/* A model that is known, from where it was; one of the store can be replaced by another
+ * of its name. */
+static int load_known(struct ws_host *host, struct model *model, const char *digest,
+                      struct ws_error *err)
+{
+    char path[WS_STORE_PATH_MAX];
     int rc = 0;
-    if (model != NULL) {
-        rc = model->splitter == NULL ? load_model(host, model, err) : 0;
-    } else if (host->options.repository == NULL || !is_plain_name(name)) {
-        rc = no_model(name, err);
-    } else {
-        (void)snprintf(path, sizeof(path), "%s/%s.onnx", host->options.repository, name);
-        rc = access(path, R_OK) == 0 ? add_model(host, name, path, err)
-                                     : no_model(name, err);
+    if (model->is_stored) {
+        rc = ws_store_find(path, &host->options.store, model->name, digest, err);
+        if (rc == 0 && strcmp(path, model->path) != 0) {
+            char *copy = strdup(path);
+            if (copy == NULL)
+                return ws_error_nomem(err);
+            unload(host, model);
+            free(model->path);
+            model->path = copy;
+        }
     }
+    if (rc == 0 && model->splitter == NULL)
+        rc = load_model(host, model, err);
+    if (rc == 0 && digest[0] != '\0' && strcmp(digest, model->digest) != 0)
+        rc = other_digest(model->name, digest, err);
+    return rc;
+}
+
+/* A model that is not known yet. */
+static int load_new(struct ws_host *host, const char *name, const char *digest,
+                    struct ws_error *err)
+{
+    char path[WS_STORE_PATH_MAX];
+    const struct ws_host_options *options = &host->options;
+    if (!is_plain_name(name))
+        return no_model(name, err);
+    int length = snprintf(path, sizeof(path), "%s/%s.onnx",
+                          options->repository != NULL ? options->repository : "", name);
+    if (options->repository != NULL && length < (int)sizeof(path) &&
+        access(path, R_OK) == 0) {
+        int rc = add_model(host, name, path, 0, err);
+        const struct model *model = rc == 0 ? find_model(host, name, strlen(name)) : NULL;
+        if (model != NULL && digest[0] != '\0' && strcmp(digest, model->digest) != 0)
+            rc = other_digest(name, digest, err);
+        return rc;
+    }
+    if (options->store.dir == NULL)
+        return no_model(name, err);
+    int rc = ws_store_find(path, &options->store, name, digest, err);
+    return rc == 0 ? add_model(host, name, path, 1, err) : rc;
+}
+
+static int load_any(struct ws_host *host, const char *name, const char *digest,
+                    struct ws_error *err)
+{
+    struct model *model = find_model(host, name, strlen(name));
+    return model != NULL ? load_known(host, model, digest, err)
+                         : load_new(host, name, digest, err);
+}
+
+int ws_host_load(struct ws_host *host, const char *name, const char *digest,
+                 struct ws_error *err)
+{
+    (void)pthread_mutex_lock(&host->loading);
+    int rc = load_any(host, name, digest, err);
+    (void)pthread_mutex_unlock(&host->loading);
+    return rc;
+}
+
+/* A file of the store is about to go: so does what is loaded of it. */
+static void evict(void *user, const char *path)
+{
+    struct ws_host *host = user;
+    for (struct model *m = host->models; m != NULL; m = m->next) {
+        if (strcmp(m->path, path) == 0)
+            unload(host, m);
+    }
+}
+
+int ws_host_upload(struct ws_host *host, const char *name, const char *digest,
+                   const uint8_t *bytes, size_t size, struct ws_error *err)
+{
+    char path[WS_STORE_PATH_MAX];
+    if (host->options.store.dir == NULL)
+        return ws_error_set(err, WS_E_UNSUPPORTED,
+                            "this node keeps no models of clients: start it with "
+                            "--store");
+    if (!is_plain_name(name) || strlen(name) > STORED_NAME_MAX)
+        return ws_error_set(err, WS_E_FORMAT, "\"%.200s\" is no name for a model", name);
+    (void)pthread_mutex_lock(&host->loading);
+    const struct model *model = find_model(host, name, strlen(name));
+    int rc = model != NULL && !model->is_stored
+                 ? ws_error_set(err, WS_E_MISMATCH,
+                                "\"%s\" is a model of this node's own, not to be "
+                                "replaced",
+                                name)
+                 : ws_store_add(path, &host->options.store, name, digest, bytes, size,
+                                evict, host, err);
+    if (rc == 0)
+        rc = load_any(host, name, digest, err);
     (void)pthread_mutex_unlock(&host->loading);
     return rc;
 }
@@ -227,15 +338,8 @@ int ws_host_unload(struct ws_host *host, const char *name, struct ws_error *err)
 {
     (void)pthread_mutex_lock(&host->loading);
     struct model *model = find_model(host, name, strlen(name));
-    if (model != NULL) {
-        (void)pthread_mutex_lock(&host->lock);
-        model->is_leaving = 1;
-        while (model->pins > 0)
-            (void)pthread_cond_wait(&host->unpinned, &host->lock);
-        drop_contents(model);
-        model->is_leaving = 0;
-        (void)pthread_mutex_unlock(&host->lock);
-    }
+    if (model != NULL)
+        unload(host, model);
     (void)pthread_mutex_unlock(&host->loading);
     return model == NULL ? no_model(name, err) : 0;
 }
@@ -323,7 +427,7 @@ static int make_entry(struct entry **out, struct model *model, size_t cut,
     entry->name = strdup(name);
     int rc = entry->name == NULL ? ws_error_nomem(err)
                                  : ws_stage_create(&entry->stage, model->splitter, cut,
-                                                   codec, WS_STAGE_TAIL, err);
+                                                   codec, NULL, WS_STAGE_TAIL, err);
     for (size_t i = 0; rc == 0 && i < ws_stage_input_count(entry->stage); i++)
         rc = check_port(ws_stage_input(entry->stage, i), err);
     for (size_t i = 0; rc == 0 && i < ws_stage_output_count(entry->stage); i++)
@@ -390,6 +494,10 @@ int ws_host_acquire(struct ws_host_use *out, struct ws_host *host, const char *n
         rc = ws_error_set(err, WS_E_BUSY, "model \"%s\" is not loaded", model->name);
     else
         model->pins++;
+    if (rc == 0 && model->is_stored && ws_clock_now_ns() - model->used_ns > MARK_NS) {
+        model->used_ns = ws_clock_now_ns();
+        ws_store_touch(model->path);
+    }
     (void)pthread_mutex_unlock(&host->lock);
     if (rc != 0)
         return rc;
@@ -435,15 +543,33 @@ static int each_file(struct ws_host *host, ws_host_model_fn visit, void *user,
     return rc;
 }
 
+/* What a visit of the store's names needs to go on to the caller's. */
+struct stored_visit {
+    struct ws_host *host;
+    ws_host_model_fn visit;
+    void *user;
+};
+
+static int visit_stored(void *user, const char *name, struct ws_error *err)
+{
+    const struct stored_visit *to = user;
+    return find_model(to->host, name, strlen(name)) == NULL
+               ? to->visit(to->user, name, 0, err)
+               : 0;
+}
+
 int ws_host_each_model(struct ws_host *host, ws_host_model_fn visit, void *user,
                        struct ws_error *err)
 {
+    struct stored_visit stored = {host, visit, user};
     int rc = 0;
     (void)pthread_mutex_lock(&host->lock);
     for (const struct model *m = host->models; rc == 0 && m != NULL; m = m->next)
         rc = visit(user, m->name, m->splitter != NULL && !m->is_leaving, err);
     if (rc == 0)
         rc = each_file(host, visit, user, err);
+    if (rc == 0 && host->options.store.dir != NULL)
+        rc = ws_store_each(&host->options.store, visit_stored, &stored, err);
     (void)pthread_mutex_unlock(&host->lock);
     return rc;
 }

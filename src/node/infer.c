@@ -25,7 +25,8 @@ static int decode_body(const uint8_t **out, size_t *out_size, struct ws_infer *i
     *out_size = request->body_size;
     if (name != NULL && ws_encoding_find(&encoding, name, NULL) != 0)
         return ws_error_set(err, WS_E_FORMAT,
-                            "Content-Encoding \"%.32s\": zstd, lz4 or gzip it may be",
+                            "Content-Encoding \"%.32s\": zstd, lz4, gzip or deflate it "
+                            "may be",
                             name);
     if (encoding == WS_ENCODING_IDENTITY)
         return 0;
@@ -34,6 +35,7 @@ static int decode_body(const uint8_t **out, size_t *out_size, struct ws_infer *i
                                 request->body_size, body_max - 1, err);
     *out = (const uint8_t *)infer->decoded.data;
     *out_size = infer->decoded.size;
+    infer->is_too_large = rc == WS_E_LIMIT;
     return rc == 0 ? 0 : ws_error_context(err, "the request's body");
 }
 
@@ -247,7 +249,7 @@ static int encode_reply(struct ws_infer *infer, const struct ws_http_request *re
                         struct ws_error *err)
 {
     static const enum ws_encoding ours[] = {WS_ENCODING_ZSTD, WS_ENCODING_LZ4,
-                                            WS_ENCODING_GZIP};
+                                            WS_ENCODING_GZIP, WS_ENCODING_DEFLATE};
     const char *list = ws_http_request_header(request, "Accept-Encoding");
     for (size_t e = 0; list != NULL && e < sizeof(ours) / sizeof(ours[0]); e++) {
         if (infer->encoding == WS_ENCODING_IDENTITY &&

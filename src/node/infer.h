@@ -27,6 +27,7 @@ struct ws_infer {
     struct ws_oip_message message;
     struct ws_buf encoded; /* the reply's body, where the client takes an encoding */
     enum ws_encoding encoding;
+    int is_too_large; /* the request's body, once it is unpacked */
     void *of_backend; /* what the service's backend keeps until the reply is sent */
 };
 

@@ -82,11 +82,13 @@ static int model_path(struct ws_buf *out, const char *name, const char *verb,
     return rc == 0 ? ws_buf_add_text(out, verb, err) : rc;
 }
 
-int ws_load_describe(struct ws_oip_model *out, const char *url, const char *name,
+int ws_load_describe(struct ws_oip_model *out, const char *url,
+                     const struct ws_http_identity *identity, const char *name,
                      struct ws_error *err)
 {
     struct ws_http_client *client = NULL;
-    const struct ws_http_client_options options = {.timeout_ms = PATIENCE_MS};
+    const struct ws_http_client_options options = {.identity = *identity,
+                                                   .timeout_ms = PATIENCE_MS};
     struct ws_http_answer answer;
     struct ws_buf path = {0};
     char first[WS_NAME_MAX];
@@ -276,6 +278,7 @@ static int run_workers(struct load *load, struct worker *workers, struct ws_erro
 {
     const struct ws_load_options *options = load->options;
     const struct ws_http_client_options http = {
+        .identity = options->identity,
         .timeout_ms = options->patience_ms > 0 ? options->patience_ms : PATIENCE_MS};
     size_t clients = 0, started = 0;
     int rc = 0;

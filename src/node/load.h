@@ -11,11 +11,13 @@
 
 #include "core/datum.h"
 #include "core/outcome.h"
+#include "net/http_client.h"
 #include "study/workload.h"
 #include "wire/oip_meta.h"
 
 struct ws_load_options {
     const char *url;
+    struct ws_http_identity identity; /* to show there */
     const char *model;
     /* One tensor for each of the model's inputs, in its order, sent with every request.
      */
@@ -57,7 +59,8 @@ struct ws_load_result {
 };
 
 /* The model's own account of itself. `name` NULL: the first that is ready. */
-int ws_load_describe(struct ws_oip_model *out, const char *url, const char *name,
+int ws_load_describe(struct ws_oip_model *out, const char *url,
+                     const struct ws_http_identity *identity, const char *name,
                      struct ws_error *err);
 /* WS_E_IO and others only where nothing could be sent at all. */
 int ws_load_run(struct ws_load_result *out, const struct ws_load_options *options,

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "node/infer.h"
 #include "wire/encoding.h"
+#include "wire/oip_load.h"
 #include "wire/oip_meta.h"
 
 /* What a reply is sent from, until it is. */
@@ -15,6 +16,7 @@ struct answer {
     struct ws_buf text;
     struct ws_oip_part part;
     struct ws_infer infer;
+    int status; /* 0: the one that goes with the error's code */
 };
 
 /* A path taken apart: /v2/models/NAME[/versions/V][/VERB]. */
@@ -223,8 +225,31 @@ static int reply_all_stats(struct ws_buf *text, struct ws_service *service,
     return rc;
 }
 
+/* By name alone, by digest, or with the model itself in the body. */
+static int load(struct ws_service *service, const char *name,
+                const struct ws_http_request *request, struct ws_error *err)
+{
+    struct ws_oip_load load;
+    int64_t header_size = WS_OIP_NO_HEADER;
+    int rc = ws_oip_header_size(
+        &header_size, ws_http_request_header(request, "Inference-Header-Content-Length"),
+        request->body_size, err);
+    if (rc == 0)
+        rc =
+            ws_oip_load_parse(&load, request->body, request->body_size, header_size, err);
+    if (rc != 0)
+        return rc;
+    if (load.model == NULL)
+        return ws_host_load(service->host, name, load.digest, err);
+    if (load.digest[0] == '\0')
+        return ws_error_set(err, WS_E_FORMAT, "a model without a digest is not taken");
+    return ws_host_upload(service->host, name, load.digest, load.model, load.model_size,
+                          err);
+}
+
 static int reply_write(struct ws_buf *text, struct ws_service *service,
-                       const struct route *route, struct ws_error *err)
+                       const struct route *route, const struct ws_http_request *request,
+                       struct ws_error *err)
 {
     int is_load = strcmp(route->verb, "load") == 0;
     int rc = 0;
@@ -236,7 +261,7 @@ static int reply_write(struct ws_buf *text, struct ws_service *service,
         return ws_error_set(err, WS_E_UNSUPPORTED,
                             "this node does not take writes: start it with "
                             "--allow-writes");
-    rc = is_load ? ws_host_load(service->host, route->name, err)
+    rc = is_load ? load(service, route->name, request, err)
                  : ws_host_unload(service->host, route->name, err);
     return rc == 0 ? ws_buf_add_text(text, "{}", err) : rc;
 }
@@ -272,6 +297,8 @@ static int reply_infer(struct answer *answer, const struct route *route,
     int rc = backend != NULL
                  ? backend->infer(backend->user, infer, route->name, request, err)
                  : ws_infer_run(infer, answer->service, route->name, request, err);
+    if (infer->is_too_large)
+        answer->status = 413;
     if (rc != 0)
         return rc;
     size_t header = 0;
@@ -342,6 +369,17 @@ static int needs_post(const char *path)
     return after(path, "/v2/repository/") != NULL || ends_with(path, "/infer");
 }
 
+/* What a path needs. Whether the server is alive anybody may ask; what it holds is for
+ * those who may use it. */
+static unsigned right_for(const char *path)
+{
+    if (strcmp(path, "/v2/health/live") == 0 || strcmp(path, "/v2/health/ready") == 0)
+        return WS_RIGHT_NONE;
+    if (after(path, "/v2/repository/models/") != NULL)
+        return WS_RIGHT_REPOSITORY;
+    return WS_RIGHT_INFER;
+}
+
 static int reply_to(struct answer *answer, const char *path,
                     const struct ws_http_request *request, struct ws_http_reply *reply,
                     struct ws_error *err)
@@ -368,7 +406,7 @@ static int reply_to(struct answer *answer, const char *path,
         return reply_index(text, service, request, err);
     if ((rest = after(path, "/v2/repository/models/")) != NULL) {
         int rc = take_apart(&route, rest, err);
-        return rc == 0 ? reply_write(text, service, &route, err) : rc;
+        return rc == 0 ? reply_write(text, service, &route, request, err) : rc;
     }
     if ((rest = after(path, "/v2/models/")) != NULL)
         return reply_of_model(answer, rest, request, reply, err);
@@ -383,6 +421,24 @@ static void trim(char *out, size_t size, const char *path)
         out[length - 1] = '\0';
 }
 
+static void set_header(struct ws_http_reply *reply, const char *name, const char *value)
+{
+    reply->headers[0].name = name;
+    (void)snprintf(reply->headers[0].value, sizeof(reply->headers[0].value), "%s", value);
+}
+
+static int check_method(const char *method, const char *path, struct ws_http_reply *reply,
+                        struct ws_error *err)
+{
+    int is_get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    int is_post = strcmp(method, "POST") == 0;
+    if (needs_post(path) ? is_post : is_get)
+        return 0;
+    reply->status = 405;
+    set_header(reply, "Allow", needs_post(path) ? "POST" : "GET");
+    return ws_error_set(err, WS_E_UNSUPPORTED, "%.16s is not allowed here", method);
+}
+
 void ws_service_handle(void *user, const struct ws_http_request *request,
                        struct ws_http_reply *reply)
 {
@@ -391,33 +447,32 @@ void ws_service_handle(void *user, const struct ws_http_request *request,
     char path[2 * WS_NAME_MAX];
     struct ws_error err = {0};
     struct answer *answer = calloc(1, sizeof(*answer));
-    reply->status = 500;
+    reply->status = 500; /* should memory be out */
     reply->content_type = "application/json";
     reply->parts = &no_memory_part;
     reply->part_count = 1;
     if (answer == NULL)
         return;
+    reply->status = 0;
     answer->service = user;
     ws_buf_init(&answer->text, 0);
     reply->release = release_answer;
     reply->owner = answer;
     trim(path, sizeof(path), request->path);
-    int is_get =
-        strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
-    int is_post = strcmp(request->method, "POST") == 0;
-    int rc = 0;
-    if (needs_post(path) ? !is_post : !is_get) {
-        (void)ws_error_set(&err, WS_E_UNSUPPORTED, "%.16s is not allowed here",
-                           request->method);
-        reply->status = 405;
-        reply->headers[0].name = "Allow";
-        (void)snprintf(reply->headers[0].value, sizeof(reply->headers[0].value), "%s",
-                       needs_post(path) ? "POST" : "GET");
-        rc = WS_E_UNSUPPORTED;
-    } else {
+    int rc =
+        answer->service->access == NULL
+            ? 0
+            : ws_access_check(answer->service->access, request, right_for(path), &err);
+    if (rc == 0)
+        rc = check_method(request->method, path, reply, &err);
+    if (rc == 0)
         rc = reply_to(answer, path, request, reply, &err);
-        reply->status = rc == 0 ? 200 : ws_oip_status(rc);
-    }
+    if (rc == WS_E_STRANGER)
+        set_header(reply, "WWW-Authenticate", "Bearer");
+    if (reply->status == 0)
+        reply->status = rc == 0               ? 200
+                        : answer->status != 0 ? answer->status
+                                              : ws_oip_status(rc);
     if (rc != 0) {
         reply->content_type = "application/json";
         ws_buf_clear(&answer->text);

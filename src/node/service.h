@@ -11,6 +11,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "net/access.h"
 #include "net/http_server.h"
 #include "node/host.h"
 
@@ -36,7 +37,8 @@ struct ws_backend {
 struct ws_service {
     struct ws_host *host;             /* NULL with a backend */
     const struct ws_backend *backend; /* NULL with a host */
-    int allow_writes;                 /* load and unload */
+    struct ws_access *access;         /* who may; NULL: everybody may everything */
+    int allow_writes;                 /* load and unload, for those who may */
     size_t body_max;                  /* bytes of a request's body once it is decoded */
     sem_t slots;
     atomic_int is_draining; /* health says: not ready */

@@ -24,12 +24,13 @@ struct coded {
     struct ws_codec_tensor tensor; /* name points to the copy above; range is NULL */
     int passes;
     size_t channels; /* int8c: of scale and zero point; 0: one for the whole tensor */
-    float *scale;
+    float *scale;    /* int8c: NULL where it comes with each tensor */
     uint8_t *zero_point;
 };
 
 struct ws_coding {
     enum ws_codec codec;
+    int is_apart; /* int8c's scales and zero points travel */
     struct coded *tensors;
     size_t tensor_count;
     struct ws_codec_wire *wires;
@@ -165,21 +166,29 @@ static int take_range(struct coded *c, const struct ws_codec_range *range,
     return 0;
 }
 
+static int not_calibrated(const struct coded *c, struct ws_error *err)
+{
+    return ws_error_set(err, WS_E_USAGE, "tensor %s was not calibrated", c->name);
+}
+
 static int plan_channels(struct coded *c, const struct ws_codec_range *range,
-                         struct ws_error *err)
+                         int is_apart, struct ws_error *err)
 {
     const struct ws_codec_tensor *tensor = &c->tensor;
-    if (range == NULL || range->low == NULL)
-        return ws_error_set(err, WS_E_USAGE, "tensor %s was not calibrated", c->name);
+    int has_range = range != NULL && range->low != NULL;
+    if (!has_range && !is_apart)
+        return not_calibrated(c, err);
     if (!tensor->has_shape || (tensor->rank >= 2 && tensor->dims[1] < 0))
         return ws_error_set(err, WS_E_UNSUPPORTED,
                             "tensor %s: the number of channels is not known", c->name);
     size_t channels = tensor->rank >= 2 ? (size_t)tensor->dims[1] : 1;
+    c->channels = tensor->rank >= 2 ? channels : 0;
+    if (!has_range)
+        return 0;
     if (channels != range->channels)
         return ws_error_set(err, WS_E_MISMATCH,
                             "tensor %s has %zu channels, its samples had %zu", c->name,
                             channels, range->channels);
-    c->channels = tensor->rank >= 2 ? channels : 0;
     return take_range(c, range, err);
 }
 
@@ -204,17 +213,18 @@ static int add_wire(struct ws_coding *coding, size_t tensor, const char *suffix,
     return 0;
 }
 
-/* A wire tensor of one element. */
+/* A wire tensor of one element for each channel. */
 static int add_parameter(struct ws_coding *coding, size_t tensor, const char *suffix,
                          enum ws_dtype dtype, struct ws_error *err)
 {
+    size_t channels = coding->tensors[tensor].channels;
     int rc = add_wire(coding, tensor, suffix, dtype, err);
     if (rc != 0)
         return rc;
     struct ws_codec_wire *wire = &coding->wires[coding->wire_count - 1];
     wire->has_shape = 1;
     wire->rank = 1;
-    wire->dims[0] = 1;
+    wire->dims[0] = channels > 0 ? (int64_t)channels : 1;
     return 0;
 }
 
@@ -225,10 +235,11 @@ static int plan_wires(struct ws_coding *coding, size_t tensor, struct ws_error *
         return add_wire(coding, tensor, "", c->tensor.dtype, err);
     if (coding->codec == WS_CODEC_FP16)
         return add_wire(coding, tensor, ".f16", WS_DTYPE_FP16, err);
+    int travels = coding->codec == WS_CODEC_INT8 || coding->is_apart;
     int rc = add_wire(coding, tensor, ".q8", WS_DTYPE_UINT8, err);
-    if (rc == 0 && coding->codec == WS_CODEC_INT8)
+    if (rc == 0 && travels)
         rc = add_parameter(coding, tensor, ".scale", WS_DTYPE_FP32, err);
-    if (rc == 0 && coding->codec == WS_CODEC_INT8)
+    if (rc == 0 && travels)
         rc = add_parameter(coding, tensor, ".zp", WS_DTYPE_UINT8, err);
     return rc;
 }
@@ -248,13 +259,13 @@ static int plan_tensor(struct ws_coding *coding, const struct ws_codec_tensor *t
     c->passes = leaves_alone(coding->codec, tensor->dtype);
     int rc = 0;
     if (coding->codec == WS_CODEC_INT8C && !c->passes)
-        rc = plan_channels(c, tensor->range, err);
+        rc = plan_channels(c, tensor->range, coding->is_apart, err);
     return rc != 0 ? rc : plan_wires(coding, index, err);
 }
 
-int ws_coding_create(struct ws_coding **out, enum ws_codec codec,
-                     const struct ws_codec_tensor *tensors, size_t count,
-                     struct ws_error *err)
+static int create(struct ws_coding **out, enum ws_codec codec, int is_apart,
+                  const struct ws_codec_tensor *tensors, size_t count,
+                  struct ws_error *err)
 {
     if (count > WS_CUT_TENSORS_MAX)
         return ws_error_set(err, WS_E_LIMIT, "%zu tensors in a cut, at most %d", count,
@@ -264,6 +275,7 @@ int ws_coding_create(struct ws_coding **out, enum ws_codec codec,
     if (coding == NULL)
         return ws_error_nomem(err);
     coding->codec = codec;
+    coding->is_apart = is_apart;
     coding->tensors = calloc(count + 1, sizeof(*coding->tensors));
     coding->wires = calloc(3 * count + 1, sizeof(*coding->wires));
     if (coding->tensors == NULL || coding->wires == NULL)
@@ -275,6 +287,20 @@ int ws_coding_create(struct ws_coding **out, enum ws_codec codec,
     else
         *out = coding;
     return rc;
+}
+
+int ws_coding_create(struct ws_coding **out, enum ws_codec codec,
+                     const struct ws_codec_tensor *tensors, size_t count,
+                     struct ws_error *err)
+{
+    return create(out, codec, 0, tensors, count, err);
+}
+
+int ws_coding_create_apart(struct ws_coding **out, enum ws_codec codec,
+                           const struct ws_codec_tensor *tensors, size_t count,
+                           struct ws_error *err)
+{
+    return create(out, codec, 1, tensors, count, err);
 }
 
 void ws_coding_destroy(struct ws_coding *coding)
@@ -380,16 +406,20 @@ static void dequantize(struct ws_builder *b, const struct coded *c, const char *
         cast(b, c, to, "", c->tensor.dtype);
 }
 
-/* DynamicQuantizeLinear gives scalars; the wire wants shape [1]. */
-static void scalar_to_wire(struct ws_builder *b, const struct coded *c,
-                           const char *scalar, const char *suffix)
+/* A scalar as shape [1], which the wire wants; a vector as it is. */
+static void parameter_to_wire(struct ws_builder *b, const struct coded *c,
+                              const char *from, const char *suffix)
 {
+    if (c->channels > 0) {
+        unary(b, c, "Identity", from, suffix);
+        return;
+    }
     const char *to = ws_builder_text(b, "%s%s", c->name, suffix);
     const char *shape = ws_builder_text(b, "%s.codec_shape", to);
     ws_builder_weight(b, shape, WS_DTYPE_INT64, (const int64_t[]){1}, 1,
                       (const int64_t[]){1});
     ws_builder_node(b, "Reshape", ws_builder_text(b, "%s/Reshape", to),
-                    (const char *[]){scalar, shape, NULL}, (const char *[]){to, NULL});
+                    (const char *[]){from, shape, NULL}, (const char *[]){to, NULL});
 }
 
 static void encode_int8(struct ws_builder *b, const struct coded *c)
@@ -400,12 +430,18 @@ static void encode_int8(struct ws_builder *b, const struct coded *c)
         b, "DynamicQuantizeLinear", ws_builder_text(b, "%s/Quantize", c->name),
         (const char *[]){as_float(b, c), NULL},
         (const char *[]){ws_builder_text(b, "%s.q8", c->name), scale, zero_point, NULL});
-    scalar_to_wire(b, c, scale, ".scale");
-    scalar_to_wire(b, c, zero_point, ".zp");
+    parameter_to_wire(b, c, scale, ".scale");
+    parameter_to_wire(b, c, zero_point, ".zp");
 }
 
-static void decode_int8(struct ws_builder *b, const struct coded *c)
+/* With scale and zero point from the wire: int8, and int8c apart. */
+static void decode_with_wire(struct ws_builder *b, const struct coded *c)
 {
+    if (c->channels > 0) {
+        dequantize(b, c, ws_builder_text(b, "%s.scale", c->name),
+                   ws_builder_text(b, "%s.zp", c->name));
+        return;
+    }
     /* Squeeze without axes means the same in every operator set. */
     const char *scale =
         unary(b, c, "Squeeze", ws_builder_text(b, "%s.scale", c->name), ".codec_scale");
@@ -426,7 +462,7 @@ static void add_constants(struct ws_builder *b, const struct coded *c, const cha
     ws_builder_weight(b, *zero_point, WS_DTYPE_UINT8, dims, rank, c->zero_point);
 }
 
-static void encode_int8c(struct ws_builder *b, const struct coded *c)
+static void encode_int8c(struct ws_builder *b, const struct coded *c, int is_apart)
 {
     const char *scale, *zero_point;
     add_constants(b, c, &scale, &zero_point);
@@ -436,6 +472,10 @@ static void encode_int8c(struct ws_builder *b, const struct coded *c)
                         (const char *[]){ws_builder_text(b, "%s.q8", c->name), NULL});
     if (c->channels > 0)
         ws_builder_int(b, node, "axis", 1);
+    if (is_apart) {
+        parameter_to_wire(b, c, scale, ".scale");
+        parameter_to_wire(b, c, zero_point, ".zp");
+    }
 }
 
 static void decode_int8c(struct ws_builder *b, const struct coded *c)
@@ -458,18 +498,23 @@ static int64_t opset_needed(enum ws_codec codec, const struct coded *c)
     return needs > cast_needs ? needs : cast_needs;
 }
 
-static void add_nodes(struct ws_builder *b, enum ws_codec codec, const struct coded *c,
-                      enum ws_codec_side side)
+static void add_nodes(struct ws_builder *b, const struct ws_coding *coding,
+                      const struct coded *c, enum ws_codec_side side)
 {
+    enum ws_codec codec = coding->codec;
     int encode = side == WS_CODEC_ENCODE;
     if (codec == WS_CODEC_FP16 && encode)
         cast(b, c, c->name, ".f16", WS_DTYPE_FP16);
     else if (codec == WS_CODEC_FP16)
         cast(b, c, ws_builder_text(b, "%s.f16", c->name), "", c->tensor.dtype);
-    else if (codec == WS_CODEC_INT8)
-        (encode ? encode_int8 : decode_int8)(b, c);
+    else if (encode && codec == WS_CODEC_INT8)
+        encode_int8(b, c);
+    else if (encode)
+        encode_int8c(b, c, coding->is_apart);
+    else if (codec == WS_CODEC_INT8 || coding->is_apart)
+        decode_with_wire(b, c);
     else
-        (encode ? encode_int8c : decode_int8c)(b, c);
+        decode_int8c(b, c);
 }
 
 int ws_coding_nodes(struct ws_builder *builder, const struct ws_coding *coding,
@@ -485,7 +530,10 @@ int ws_coding_nodes(struct ws_builder *builder, const struct ws_coding *coding,
                                 "codec %s for tensor %s needs operator set %" PRId64
                                 ", the model has %" PRId64,
                                 ws_codec_name(coding->codec), c->name, needed, opset);
-        add_nodes(builder, coding->codec, c, side);
+        if (side == WS_CODEC_ENCODE && coding->codec == WS_CODEC_INT8C &&
+            c->scale == NULL)
+            return not_calibrated(c, err);
+        add_nodes(builder, coding, c, side);
     }
     return ws_builder_status(builder, err);
 }

@@ -8,7 +8,9 @@
  *          DynamicQuantizeLinear for each request;
  *   int8c  NAME.q8 (UINT8) by QuantizeLinear with one constant scale and zero point per
  *          channel (axis 1; one for the whole tensor below rank 2) from ranges seen in
- *          samples, which both sides hold, so that nothing else travels.
+ *          samples, which both sides hold, so that nothing else travels. Between two
+ *          machines only the encoder's holds them: NAME.scale (FP32) and NAME.zp (UINT8),
+ *          [channels] or [1], travel too.
  * What is not floating point, or is as small already, passes unchanged under its own name
  * and has no node at all. The same nodes can be merged into a head and a tail. Floats
  * outside a calibrated range saturate. Not thread-safe on one object.
@@ -76,6 +78,11 @@ struct ws_coding;
 int ws_coding_create(struct ws_coding **out, enum ws_codec codec,
                      const struct ws_codec_tensor *tensors, size_t count,
                      struct ws_error *err);
+/* The same for two machines: what int8c's ranges give travels, and its decoder needs
+ * none. Its encoder says WS_E_USAGE without them when its nodes are made. */
+int ws_coding_create_apart(struct ws_coding **out, enum ws_codec codec,
+                           const struct ws_codec_tensor *tensors, size_t count,
+                           struct ws_error *err);
 void ws_coding_destroy(struct ws_coding *coding);
 
 /* The wire tensors: those of the first tensor first. */

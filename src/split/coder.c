@@ -5,7 +5,8 @@
 
 int ws_coder_coding(struct ws_coding **out, const struct ws_splitter *splitter,
                     const struct ws_cut *cut, enum ws_codec codec,
-                    const struct ws_codec_range *ranges, struct ws_error *err)
+                    const struct ws_codec_range *ranges, int is_apart,
+                    struct ws_error *err)
 {
     const struct ws_graph *graph = ws_splitter_graph(splitter);
     size_t count = cut->tensor_count;
@@ -21,7 +22,8 @@ int ws_coder_coding(struct ws_coding **out, const struct ws_splitter *splitter,
         memcpy(tensors[i].dims, value->dims, sizeof(tensors[i].dims));
         tensors[i].range = ranges != NULL ? &ranges[i] : NULL;
     }
-    int rc = ws_coding_create(out, codec, tensors, count, err);
+    int rc = is_apart ? ws_coding_create_apart(out, codec, tensors, count, err)
+                      : ws_coding_create(out, codec, tensors, count, err);
     free(tensors);
     return rc;
 }

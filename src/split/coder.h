@@ -8,10 +8,12 @@
 #include "onnx/codec.h"
 #include "split/splitter.h"
 
-/* `ranges`, one for each tensor of the cut, are for int8c alone. */
+/* `ranges`, one for each tensor of the cut, are for int8c alone; is_apart as in
+ * ws_coding_create_apart. */
 int ws_coder_coding(struct ws_coding **out, const struct ws_splitter *splitter,
                     const struct ws_cut *cut, enum ws_codec codec,
-                    const struct ws_codec_range *ranges, struct ws_error *err);
+                    const struct ws_codec_range *ranges, int is_apart,
+                    struct ws_error *err);
 /* One side of a coding that is not plain. */
 int ws_coder_session(struct ws_session **out, const struct ws_splitter *splitter,
                      const struct ws_coding *coding, enum ws_codec_side side,

@@ -46,6 +46,7 @@ struct ws_executor {
     struct ws_device *device;
     struct ws_sampler *sampler;
     size_t meter;
+    struct ws_http_identity identity;
     /* Knobs of the space, WS_NONE where it has none, and what their values mean. */
     size_t cut_knob, codec_knob, encoding_knob, head_knob, tail_knob;
     size_t threads_knob, provider_knob;
@@ -362,6 +363,7 @@ int ws_executor_create(struct ws_executor **out,
         ws_board_default(&executor->board_now, executor->board);
     executor->sampler = options->sampler;
     executor->meter = options->meter;
+    executor->identity = options->identity;
     executor->variants = calloc(options->variant_count, sizeof(*executor->variants));
     int rc = executor->variants == NULL ? ws_error_nomem(err) : 0;
     for (; rc == 0 && executor->variant_count < options->variant_count;
@@ -644,7 +646,8 @@ int ws_executor_remote(struct ws_flight *flight, const char *url, int64_t timeou
                        struct ws_error *err)
 {
     struct ws_pool *pool = flight->executor->pool;
-    struct ws_remote_options options = {.url = url, .timeout_ms = timeout_ms};
+    struct ws_remote_options options = {
+        .url = url, .identity = flight->executor->identity, .timeout_ms = timeout_ms};
     struct ws_remote *remote = NULL;
     int64_t start = ws_clock_now_ns();
     ws_passage_describe(&options, flight->passage);

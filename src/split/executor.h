@@ -40,10 +40,11 @@ struct ws_executor_options {
     size_t variant_count;            /* at least 1 */
     struct ws_engine_options engine; /* where no knob says otherwise */
     struct ws_splitter_options splitter;
-    const struct ws_board *board; /* (optional) the edge is emulated; must outlive */
-    struct ws_device *device;     /* (optional) of the real machine; must outlive */
-    struct ws_sampler *sampler;   /* (optional) its meters; must outlive */
-    size_t meter;                 /* which of them counts */
+    const struct ws_board *board;     /* (optional) the edge is emulated; must outlive */
+    struct ws_device *device;         /* (optional) of the real machine; must outlive */
+    struct ws_sampler *sampler;       /* (optional) its meters; must outlive */
+    size_t meter;                     /* which of them counts */
+    struct ws_http_identity identity; /* to show to nodes; its strings must outlive */
 };
 
 /* WS_E_NOT_FOUND, WS_E_MISMATCH name a knob or value that nothing here answers to. */

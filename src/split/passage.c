@@ -108,7 +108,7 @@ int ws_route_create(struct ws_route **out, const struct ws_route_options *option
     route->encoding = options->encoding;
     route->has_tail = options->cut + 1 < ws_splitter_cuts(options->head)->count;
     int rc = ws_stage_create(&route->head, options->head, options->cut, options->codec,
-                             WS_STAGE_HEAD, err);
+                             options->ranges, WS_STAGE_HEAD, err);
     if (rc == 0)
         rc = ws_route_agrees(options->head, options->cut, tail, tail_cut, err);
     if (rc == 0)
@@ -402,7 +402,7 @@ int ws_route_prepare_tail(struct ws_route *route, struct ws_error *err)
     pthread_mutex_lock(&route->lock);
     if (route->has_tail && route->tail == NULL)
         rc = ws_stage_create(&route->tail, route->tail_splitter, route->tail_cut,
-                             route->codec, WS_STAGE_TAIL, err);
+                             route->codec, NULL, WS_STAGE_TAIL, err);
     pthread_mutex_unlock(&route->lock);
     return rc;
 }

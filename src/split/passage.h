@@ -24,6 +24,7 @@ struct ws_route_options {
     struct ws_splitter *tail; /* NULL: the same model */
     size_t tail_cut;          /* where it is another */
     enum ws_codec codec;
+    const struct ws_codec_range *ranges; /* of each crossing tensor, for int8c alone */
     enum ws_encoding encoding;
     const char *model_name; /* of the tail's model on a node */
     const char *name;       /* the tail's; NULL: MODEL~CUT~CODEC */

@@ -283,7 +283,7 @@ int ws_pipe_create(struct ws_pipe **out, struct ws_splitter *splitter,
     int rc = acquire(pipe, options->cut, err);
     if (rc == 0)
         rc = ws_coder_coding(&pipe->coding, splitter, pipe->cut, options->codec,
-                             options->ranges, err);
+                             options->ranges, 0, err);
     if (rc == 0)
         rc = allocate(pipe, err);
     /* The caller's inputs come first, so that slot i is input i. */

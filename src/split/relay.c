@@ -14,10 +14,12 @@ int ws_relay_create(struct ws_relay **out, struct ws_splitter *splitter,
     const struct ws_route_options there = {.head = splitter,
                                            .cut = options->cut,
                                            .codec = options->codec,
+                                           .ranges = options->ranges,
                                            .encoding = options->encoding,
                                            .model_name = options->model_name,
                                            .name = options->name};
     struct ws_remote_options at = {.url = options->url,
+                                   .identity = options->identity,
                                    .timeout_ms = options->timeout_ms};
     struct ws_relay *relay = calloc(1, sizeof(*relay));
     if (relay == NULL)

@@ -14,9 +14,11 @@ struct ws_relay;
 struct ws_relay_options {
     size_t cut;
     enum ws_codec codec;
+    const struct ws_codec_range *ranges; /* of each crossing tensor, for int8c alone */
     const char *name; /* the tail's on the server; NULL: MODEL~CUT~CODEC */
     const char *model_name;
     const char *url;
+    struct ws_http_identity identity; /* to show there */
     enum ws_encoding encoding;
     int64_t timeout_ms;
 };

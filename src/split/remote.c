@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "net/http_client.h"
 
 /* One model of the server. */
 struct target {
@@ -174,7 +173,8 @@ static int learn_server(struct ws_remote *remote, struct ws_error *err)
 int ws_remote_open(struct ws_remote **out, const struct ws_remote_options *options,
                    struct ws_error *err)
 {
-    const struct ws_http_client_options http = {.timeout_ms = options->timeout_ms};
+    const struct ws_http_client_options http = {.identity = options->identity,
+                                                .timeout_ms = options->timeout_ms};
     struct ws_remote *remote = calloc(1, sizeof(*remote));
     if (remote == NULL)
         return ws_error_nomem(err);

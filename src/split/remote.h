@@ -8,6 +8,7 @@
 #ifndef WS_SPLIT_REMOTE_H
 #define WS_SPLIT_REMOTE_H
 
+#include "net/http_client.h"
 #include "wire/encoding.h"
 #include "wire/oip.h"
 #include "wire/oip_meta.h"
@@ -16,6 +17,7 @@ struct ws_remote;
 
 struct ws_remote_options {
     const char *url;
+    struct ws_http_identity identity; /* to show there */
     const char *name; /* of the model on the server: NAME, or NAME~CUT~CODEC */
     const char *base; /* (optional) the NAME a segment is of: a wrong model is told by its
                          digest even where it lacks the segment */

@@ -203,16 +203,14 @@ static int acquire(struct ws_segment_use *use, const struct ws_stage *stage,
 }
 
 int ws_stage_create(struct ws_stage **out, struct ws_splitter *splitter, size_t cut,
-                    enum ws_codec codec, enum ws_stage_side side, struct ws_error *err)
+                    enum ws_codec codec, const struct ws_codec_range *ranges,
+                    enum ws_stage_side side, struct ws_error *err)
 {
     const struct ws_cuts *cuts = ws_splitter_cuts(splitter);
     struct ws_segment_use use = {0};
     if (cut >= cuts->count)
         return ws_error_set(err, WS_E_NOT_FOUND, "no cut %zu: the last is %zu", cut,
                             cuts->count - 1);
-    if (codec == WS_CODEC_INT8C)
-        return ws_error_set(err, WS_E_UNSUPPORTED,
-                            "int8c needs ranges from samples, which do not travel");
     if (cuts->cuts[cut].natural != WS_NATURAL_YES)
         return ws_error_set(err, WS_E_MISMATCH,
                             "cut %zu is not natural: its tensors do not survive the "
@@ -227,7 +225,7 @@ int ws_stage_create(struct ws_stage **out, struct ws_splitter *splitter, size_t 
     stage->side = side;
     stage->from = side == WS_STAGE_HEAD ? 0 : cut;
     stage->to = side == WS_STAGE_HEAD ? cut : cuts->count - 1;
-    int rc = ws_coder_coding(&stage->coding, splitter, stage->cut, codec, NULL, err);
+    int rc = ws_coder_coding(&stage->coding, splitter, stage->cut, codec, ranges, 1, err);
     if (rc == 0)
         rc = acquire(&use, stage, err);
     if (rc == 0)

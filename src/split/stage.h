@@ -40,10 +40,12 @@ struct ws_stage_result {
     size_t value_count;
 };
 
-/* WS_E_MISMATCH where the cut is not natural, WS_E_UNSUPPORTED for int8c, whose ranges
- * come from samples. Loads the segment once. */
+/* WS_E_MISMATCH where the cut is not natural. `ranges`, one for each tensor of the cut,
+ * are for a head with int8c alone; what they give travels to the tail. Loads the segment
+ * once. */
 int ws_stage_create(struct ws_stage **out, struct ws_splitter *splitter, size_t cut,
-                    enum ws_codec codec, enum ws_stage_side side, struct ws_error *err);
+                    enum ws_codec codec, const struct ws_codec_range *ranges,
+                    enum ws_stage_side side, struct ws_error *err);
 void ws_stage_destroy(struct ws_stage *stage);
 
 size_t ws_stage_input_count(const struct ws_stage *stage);

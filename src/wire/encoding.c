@@ -9,15 +9,15 @@
 enum {
     DECODE_STEP_BYTES = 1 << 18,
     ZSTD_LEVEL = 1,
-    GZIP_LEVEL = 1,
-    GZIP_WINDOW = 15 + 16
+    ZLIB_LEVEL = 1,
+    GZIP_WINDOW = 15 + 16, /* how zlib is told the format */
+    DEFLATE_WINDOW = 15
 };
 
 static const char *const names[] = {
-    [WS_ENCODING_IDENTITY] = "identity",
-    [WS_ENCODING_ZSTD] = "zstd",
-    [WS_ENCODING_LZ4] = "lz4",
-    [WS_ENCODING_GZIP] = "gzip",
+    [WS_ENCODING_IDENTITY] = "identity", [WS_ENCODING_ZSTD] = "zstd",
+    [WS_ENCODING_LZ4] = "lz4",           [WS_ENCODING_GZIP] = "gzip",
+    [WS_ENCODING_DEFLATE] = "deflate",
 };
 _Static_assert(sizeof(names) / sizeof(names[0]) == WS_ENCODING_COUNT,
                "every encoding has a name");
@@ -38,7 +38,7 @@ int ws_encoding_find(enum ws_encoding *out, const char *name, struct ws_error *e
         }
     }
     return ws_error_set(err, WS_E_NOT_FOUND,
-                        "no encoding \"%s\" (none, zstd, lz4 or gzip)", name);
+                        "no encoding \"%s\" (none, zstd, lz4, gzip or deflate)", name);
 }
 
 static int encode_zstd(struct ws_buf *out, const void *bytes, size_t size,
@@ -69,14 +69,13 @@ static int encode_lz4(struct ws_buf *out, const void *bytes, size_t size,
     return 0;
 }
 
-static int encode_gzip(struct ws_buf *out, const void *bytes, size_t size,
+static int encode_zlib(struct ws_buf *out, int window, const void *bytes, size_t size,
                        struct ws_error *err)
 {
     z_stream z = {0};
     if (size > UINT32_MAX)
-        return ws_error_set(err, WS_E_LIMIT, "gzip: %zu bytes, at most 4 GiB", size);
-    if (deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) !=
-        Z_OK)
+        return ws_error_set(err, WS_E_LIMIT, "zlib: %zu bytes, at most 4 GiB", size);
+    if (deflateInit2(&z, ZLIB_LEVEL, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return ws_error_nomem(err);
     size_t bound = deflateBound(&z, size);
     int rc = ws_buf_reserve(out, bound, err);
@@ -88,7 +87,7 @@ static int encode_gzip(struct ws_buf *out, const void *bytes, size_t size,
         if (deflate(&z, Z_FINISH) == Z_STREAM_END)
             out->size += z.total_out;
         else
-            rc = ws_error_set(err, WS_E_RUNTIME, "gzip: cannot compress");
+            rc = ws_error_set(err, WS_E_RUNTIME, "zlib: cannot compress");
     }
     deflateEnd(&z);
     return rc;
@@ -106,7 +105,10 @@ int ws_encoding_encode(struct ws_buf *out, enum ws_encoding encoding, const void
         rc = encode_lz4(out, bytes, size, err);
         break;
     case WS_ENCODING_GZIP:
-        rc = encode_gzip(out, bytes, size, err);
+        rc = encode_zlib(out, GZIP_WINDOW, bytes, size, err);
+        break;
+    case WS_ENCODING_DEFLATE:
+        rc = encode_zlib(out, DEFLATE_WINDOW, bytes, size, err);
         break;
     default:
         return ws_buf_add(out, bytes, size, err);
@@ -184,13 +186,14 @@ static int decode_lz4(struct ws_buf *out, const void *bytes, size_t size, size_t
     return rc;
 }
 
-static int decode_gzip(struct ws_buf *out, const void *bytes, size_t size,
+static int decode_zlib(struct ws_buf *out, int window, const void *bytes, size_t size,
                        size_t size_max, struct ws_error *err)
 {
+    const char *name = window == GZIP_WINDOW ? "gzip" : "deflate";
     z_stream z = {0};
     if (size > UINT32_MAX)
-        return ws_error_set(err, WS_E_LIMIT, "gzip: %zu bytes, at most 4 GiB", size);
-    if (inflateInit2(&z, GZIP_WINDOW) != Z_OK)
+        return ws_error_set(err, WS_E_LIMIT, "%s: %zu bytes, at most 4 GiB", name, size);
+    if (inflateInit2(&z, window) != Z_OK)
         return ws_error_nomem(err);
     z.next_in = (Bytef *)(uintptr_t)bytes;
     z.avail_in = (uInt)size;
@@ -205,19 +208,31 @@ static int decode_gzip(struct ws_buf *out, const void *bytes, size_t size,
         status = inflate(&z, Z_NO_FLUSH);
         out->size += room - z.avail_out;
         if (status != Z_OK && status != Z_STREAM_END)
-            rc = ws_error_set(err, WS_E_FORMAT, "gzip: %s",
+            rc = ws_error_set(err, WS_E_FORMAT, "%s: %s", name,
                               z.avail_in == 0 ? "cut short" : "not valid");
     }
     if (rc == 0 && z.avail_in != 0)
-        rc = ws_error_set(err, WS_E_FORMAT, "gzip: %u bytes behind the end", z.avail_in);
+        rc = ws_error_set(err, WS_E_FORMAT, "%s: %u bytes behind the end", name,
+                          z.avail_in);
     inflateEnd(&z);
     return rc;
+}
+
+/* What so many encoded bytes may become at most. */
+static size_t believable(size_t size, size_t size_max)
+{
+    size_t most =
+        size > SIZE_MAX / WS_DECODE_RATIO_MAX ? SIZE_MAX : size * WS_DECODE_RATIO_MAX;
+    if (most < WS_DECODE_FREE_MAX)
+        most = WS_DECODE_FREE_MAX;
+    return most < size_max ? most : size_max;
 }
 
 int ws_encoding_decode(struct ws_buf *out, enum ws_encoding encoding, const void *bytes,
                        size_t size, size_t size_max, struct ws_error *err)
 {
     size_t start = out->size;
+    size_max = encoding == WS_ENCODING_IDENTITY ? size_max : believable(size, size_max);
     /* One byte more tells what fits exactly from what does not. */
     size_t ask = size_max < SIZE_MAX ? size_max + 1 : size_max;
     int rc = 0;
@@ -229,7 +244,10 @@ int ws_encoding_decode(struct ws_buf *out, enum ws_encoding encoding, const void
         rc = decode_lz4(out, bytes, size, ask, err);
         break;
     case WS_ENCODING_GZIP:
-        rc = decode_gzip(out, bytes, size, ask, err);
+        rc = decode_zlib(out, GZIP_WINDOW, bytes, size, ask, err);
+        break;
+    case WS_ENCODING_DEFLATE:
+        rc = decode_zlib(out, DEFLATE_WINDOW, bytes, size, ask, err);
         break;
     default:
         if (size <= size_max)

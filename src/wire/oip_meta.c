@@ -325,6 +325,10 @@ void ws_oip_error_parse(char *text, size_t text_size, const void *body, size_t s
 int ws_oip_status(int code)
 {
     switch (code) {
+    case WS_E_STRANGER:
+        return 401;
+    case WS_E_DENIED:
+        return 403;
     case WS_E_NOT_FOUND:
         return 404;
     case WS_E_BUSY:

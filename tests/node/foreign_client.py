@@ -125,7 +125,7 @@ def main():
         bomb = gzip.compress(b"\0" * (64 << 20), 1)
         status, _, reply = call(connection, "POST", "/v2/models/digits/infer", bomb,
                                 {"Content-Encoding": "gzip"})
-        expect(status == 400 and b'"error"' in reply, f"bomb: {status} {reply[:200]}")
+        expect(status == 413 and b'"error"' in reply, f"bomb: {status} {reply[:200]}")
         status, _, reply = call(connection, "GET", "/v2/models/digits/stats",
                                 headers={"Accept-Encoding": "gzip"})
         stats = json.loads(reply)["model_stats"][0]["inference_stats"]

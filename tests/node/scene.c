@@ -24,7 +24,7 @@ int scene_setup(void **state)
         rc = ws_splitter_create(&scene->splitter, scene->engine, scene->model, &splitter,
                                 &err);
     const struct ws_daemon_options options = {
-        .listen = "127.0.0.1:0",
+        .guard.listen = "127.0.0.1:0",
         .allow_writes = 1,
         .idle_s = 2,
         .grace_s = 2,
@@ -38,8 +38,7 @@ int scene_setup(void **state)
         print_error("%s\n", err.text);
         return -1;
     }
-    (void)snprintf(scene->url, sizeof(scene->url), "http://%s",
-                   ws_daemon_address(scene->daemon));
+    (void)snprintf(scene->url, sizeof(scene->url), "%s", ws_daemon_url(scene->daemon));
     *state = scene;
     return 0;
 }
@@ -91,15 +90,29 @@ struct ws_tensor scene_input(int64_t batch, uint64_t seed)
     return tensor;
 }
 
+void scene_ranges(struct ws_codec_range *ranges, const struct scene *scene, size_t cut,
+                  const struct ws_tensor *input)
+{
+    const struct ws_datum in = {.kind = WS_DATUM_TENSOR, .tensor = *input};
+    assert_int_equal(ws_pipe_learn_ranges(ranges, scene->splitter, cut, &in, NULL), 0);
+}
+
 struct ws_tensor scene_expected(const struct scene *scene, size_t cut, int codec,
                                 const struct ws_tensor *input)
 {
     struct ws_pipe *pipe = NULL;
     const struct ws_datum in = {.kind = WS_DATUM_TENSOR, .tensor = *input};
     struct ws_datum out;
-    const struct ws_pipe_options options = {.cut = cut, .codec = (enum ws_codec)codec};
+    struct ws_codec_range ranges[WS_CUT_TENSORS_MAX] = {0};
+    struct ws_pipe_options options = {.cut = cut, .codec = (enum ws_codec)codec};
+    if (options.codec == WS_CODEC_INT8C) {
+        scene_ranges(ranges, scene, cut, input);
+        options.ranges = ranges;
+    }
     assert_int_equal(ws_pipe_create(&pipe, scene->splitter, &options, NULL), 0);
     assert_int_equal(ws_pipe_run_datums(pipe, &in, &out, NULL, NULL), 0);
     ws_pipe_destroy(pipe);
+    for (size_t i = 0; i < WS_CUT_TENSORS_MAX; i++)
+        ws_codec_range_fini(&ranges[i]);
     return out.tensor;
 }

@@ -7,6 +7,7 @@
 
 #include "net/http_client.h"
 #include "node/daemon.h"
+#include "onnx/codec.h"
 #include "split/splitter.h"
 
 struct scene {
@@ -28,6 +29,9 @@ int scene_call(struct ws_http_answer *out, struct ws_http_client *client,
                const char *header_size);
 /* The model's input from a seed: UINT8 [batch,1,96,96]. */
 struct ws_tensor scene_input(int64_t batch, uint64_t seed);
+/* What int8c goes by at a cut, learnt from this input; WS_CUT_TENSORS_MAX of them. */
+void scene_ranges(struct ws_codec_range *ranges, const struct scene *scene, size_t cut,
+                  const struct ws_tensor *input);
 /* What the model gives for it in process, cut at `cut`: FP32 [batch,10]. */
 struct ws_tensor scene_expected(const struct scene *scene, size_t cut, int codec,
                                 const struct ws_tensor *input);

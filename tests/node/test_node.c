@@ -45,7 +45,7 @@ static void test_paths(void **state)
         {"GET", "/v2/models/digits~9999~none", "", 404, "{\"error\":\""},
         {"GET", "/v2/models/digits~none", "", 404, "{\"error\":\""},
         {"GET", "/v2/models/~~", "", 404, "{\"error\":\""},
-        {"GET", "/v2/models/digits~0~int8c", "", 501, "{\"error\":\""},
+        {"GET", "/v2/models/digits~0~int8c", "", 200, "\"digits~0~int8c\""},
         {"GET", "/v2/models/digits/infer", "", 405, "{\"error\":\""},
         {"POST", "/v2/models/digits", "{}", 405, "{\"error\":\""},
         {"GET", "/v2/repository/index", "", 405, "{\"error\":\""},
@@ -303,14 +303,14 @@ static void test_start_refused(void **state)
     struct ws_error err = {0};
     const char *models[] = {scene->model, scene->model};
     struct ws_daemon_options options = {
-        .listen = "0.0.0.0:0",
+        .guard.listen = "0.0.0.0:0",
         .host = {.engine = scene->engine, .splitter = {.level = WS_LEVEL_ALL}},
         .models = models,
         .model_count = 2,
     };
     assert_int_equal(ws_daemon_start(&daemon, &options, &err), WS_E_USAGE);
     assert_non_null(strstr(err.text, "--insecure"));
-    options.listen = "127.0.0.1:0";
+    options.guard.listen = "127.0.0.1:0";
     assert_int_equal(ws_daemon_start(&daemon, &options, &err), WS_E_MISMATCH);
     models[0] = "no-such-file.onnx";
     assert_int_equal(ws_daemon_start(&daemon, &options, &err), WS_E_IO);

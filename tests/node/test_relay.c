@@ -32,8 +32,10 @@ static int relay_run(struct ws_tensor *out, struct ws_splitter *splitter,
 static void check_cut(const struct scene *scene, size_t cut, enum ws_codec codec,
                       enum ws_encoding encoding, const struct ws_tensor *input)
 {
+    struct ws_codec_range ranges[WS_CUT_TENSORS_MAX] = {0};
     const struct ws_relay_options options = {.cut = cut,
                                              .codec = codec,
+                                             .ranges = ranges,
                                              .model_name = "digits",
                                              .url = scene->url,
                                              .encoding = encoding};
@@ -42,6 +44,8 @@ static void check_cut(const struct scene *scene, size_t cut, enum ws_codec codec
     struct ws_tensor got, expected = scene_expected(scene, cut, (int)codec, input);
     int is_checked = 0;
     int is_last = cut + 1 == ws_splitter_cuts(scene->splitter)->count;
+    if (codec == WS_CODEC_INT8C)
+        scene_ranges(ranges, scene, cut, input);
     int rc = relay_run(&got, scene->splitter, &options, input, &times, &is_checked, &err);
     if (rc != 0)
         print_error("cut %zu %s: %s\n", cut, ws_codec_name(codec), err.text);
@@ -57,6 +61,8 @@ static void check_cut(const struct scene *scene, size_t cut, enum ws_codec codec
         assert_true(times.cloud_ns > 0 && times.transfer_ns > 0 && times.encode_ns > 0);
     ws_tensor_fini(&got);
     ws_tensor_fini(&expected);
+    for (size_t i = 0; i < WS_CUT_TENSORS_MAX; i++)
+        ws_codec_range_fini(&ranges[i]);
 }
 
 static void test_every_cut(void **state)
@@ -68,7 +74,7 @@ static void test_every_cut(void **state)
     for (size_t c = 0; c < cuts->count; c++) {
         if (cuts->cuts[c].natural != WS_NATURAL_YES)
             continue;
-        for (int codec = WS_CODEC_NONE; codec <= WS_CODEC_INT8; codec++)
+        for (int codec = WS_CODEC_NONE; codec < WS_CODEC_COUNT; codec++)
             check_cut(scene, c, (enum ws_codec)codec, WS_ENCODING_IDENTITY, &input);
         tried++;
     }

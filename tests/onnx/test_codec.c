@@ -276,6 +276,36 @@ static void test_passing(void **state)
     ws_buf_fini(&model);
 }
 
+/* On two machines: what the encoder's ranges give travels, the decoder has none. */
+static void test_int8c_apart(void **state)
+{
+    (void)state;
+    for (size_t rank = 1; rank <= 3; rank += 2) {
+        float low[CHANNELS] = {0}, high[CHANNELS] = {1, 2, 3};
+        struct ws_codec_range range = {low, high, rank == 1 ? 1 : CHANNELS};
+        struct ws_codec_tensor tensor = {.name = "t",
+                                         .dtype = WS_DTYPE_FP32,
+                                         .has_shape = 1,
+                                         .rank = rank,
+                                         .dims = {4, CHANNELS, 2}};
+        struct ws_coding *decoding = NULL;
+        struct ws_buf model;
+        ws_buf_init(&model, 0);
+        assert_int_equal(
+            ws_coding_create_apart(&decoding, WS_CODEC_INT8C, &tensor, 1, NULL), 0);
+        assert_int_equal(ws_coding_wire_count(decoding), 3);
+        assert_string_equal(ws_coding_wire(decoding, 1)->name, "t.scale");
+        assert_int_equal(ws_coding_wire(decoding, 1)->rank, 1);
+        assert_int_equal(ws_coding_wire(decoding, 1)->dims[0], range.channels);
+        assert_int_equal(ws_coding_wire(decoding, 2)->dims[0], range.channels);
+        assert_int_equal(ws_coding_model(&model, decoding, WS_CODEC_DECODE, NULL), 0);
+        assert_int_equal(ws_coding_model(&model, decoding, WS_CODEC_ENCODE, NULL),
+                         WS_E_USAGE);
+        ws_coding_destroy(decoding);
+        ws_buf_fini(&model);
+    }
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -344,10 +374,11 @@ static void test_opsets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fp16),    cmocka_unit_test(test_int8),
-        cmocka_unit_test(test_int8c),   cmocka_unit_test(test_int8c_scalar_range),
-        cmocka_unit_test(test_range),   cmocka_unit_test(test_passing),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_opsets),
+        cmocka_unit_test(test_fp16),        cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_int8c),       cmocka_unit_test(test_int8c_scalar_range),
+        cmocka_unit_test(test_range),       cmocka_unit_test(test_passing),
+        cmocka_unit_test(test_int8c_apart), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_opsets),
     };
     return cmocka_run_group_tests(tests, make_engine, destroy_engine);
 }

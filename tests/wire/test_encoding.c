@@ -7,7 +7,7 @@
 #include "wire/encoding.h"
 
 static const enum ws_encoding packers[] = {WS_ENCODING_ZSTD, WS_ENCODING_LZ4,
-                                           WS_ENCODING_GZIP};
+                                           WS_ENCODING_GZIP, WS_ENCODING_DEFLATE};
 enum { PACKERS = sizeof(packers) / sizeof(packers[0]) };
 
 /* Half noise, half zeros, so that there is something to win and something to keep. */
@@ -95,6 +95,30 @@ static void test_decode_bomb(void **state)
     free(zeros);
 }
 
+/* Too good to be true, although the size itself is allowed. */
+static void test_decode_ratio(void **state)
+{
+    (void)state;
+    size_t size = WS_DECODE_FREE_MAX + 1;
+    uint8_t *zeros = calloc(1, size);
+    assert_non_null(zeros);
+    for (int is_over = 0; is_over <= 1; is_over++) {
+        struct ws_buf packed, back;
+        ws_buf_init(&packed, 0);
+        ws_buf_init(&back, 0);
+        assert_int_equal(
+            ws_encoding_encode(&packed, WS_ENCODING_ZSTD, zeros, size - !is_over, NULL),
+            0);
+        assert_true(packed.size < size / WS_DECODE_RATIO_MAX);
+        assert_int_equal(ws_encoding_decode(&back, WS_ENCODING_ZSTD, packed.data,
+                                            packed.size, SIZE_MAX, NULL),
+                         is_over ? WS_E_LIMIT : 0);
+        ws_buf_fini(&packed);
+        ws_buf_fini(&back);
+    }
+    free(zeros);
+}
+
 /* Cut short anywhere, followed by more, or not this encoding at all. */
 static void test_decode_refused(void **state)
 {
@@ -128,9 +152,8 @@ static void test_decode_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_decode_bomb),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_decode_bomb),    cmocka_unit_test(test_decode_ratio),
         cmocka_unit_test(test_decode_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

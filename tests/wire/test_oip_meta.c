@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "wire/oip_load.h"
 #include "wire/oip_meta.h"
 
 static char *text(const char *literal)
@@ -139,12 +140,52 @@ static void test_errors(void **state)
     assert_int_equal(ws_oip_status(WS_E_MISMATCH), 400);
 }
 
+#define DIGEST "4774d0a0a7f435278dbb87534ff92d5e5ac39d738a32f778c5c64a7ab53e97fb"
+
+static void test_load(void **state)
+{
+    static const struct {
+        const char *body;
+        int header_size;
+        int rc;
+        const char *model; /* NULL: none */
+    } rows[] = {
+        {"", WS_OIP_NO_HEADER, 0, NULL},
+        {"{}", WS_OIP_NO_HEADER, 0, NULL},
+        {"{\"parameters\":{\"config\":\"{}\"}}", WS_OIP_NO_HEADER, 0, NULL},
+        {"{\"parameters\":{\"digest\":\"" DIGEST "\"}}", WS_OIP_NO_HEADER, 0, NULL},
+        {"{\"parameters\":{\"binary_data_size\":3}}abc", 37, 0, "abc"},
+        {"{\"parameters\":{\"binary_data_size\":4}}abc", 37, WS_E_MISMATCH, NULL},
+        {"{\"parameters\":{\"binary_data_size\":-1}}abc", 38, WS_E_LIMIT, NULL},
+        {"{\"parameters\":{}}abc", 17, WS_E_MISMATCH, NULL},
+        {"{}abc", 2, WS_E_MISMATCH, NULL},
+        {"{}abc", WS_OIP_NO_HEADER, WS_E_FORMAT, NULL},
+        {"[]", WS_OIP_NO_HEADER, WS_E_FORMAT, NULL},
+        {"{\"parameters\":{\"digest\":\"4774\"}}", WS_OIP_NO_HEADER, WS_E_FORMAT, NULL},
+        {"{\"parameters\":{\"digest\":7}}", WS_OIP_NO_HEADER, WS_E_FORMAT, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct ws_oip_load load;
+        int rc = ws_oip_load_parse(&load, rows[i].body, strlen(rows[i].body),
+                                   rows[i].header_size, NULL);
+        if (rc != rows[i].rc)
+            print_error("row %zu: %d\n", i, rc);
+        assert_int_equal(rc, rows[i].rc);
+        if (rc != 0)
+            continue;
+        assert_int_equal(load.model != NULL, rows[i].model != NULL);
+        if (load.model != NULL)
+            assert_memory_equal(load.model, rows[i].model, load.model_size);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model),  cmocka_unit_test(test_model_refused),
         cmocka_unit_test(test_server), cmocka_unit_test(test_index_and_stats),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_errors), cmocka_unit_test(test_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

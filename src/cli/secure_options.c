@@ -1,0 +1,98 @@
+#include "cli/secure_options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+enum { TOKEN_BYTES_MAX = 4096 };
+
+int ws_guard_options_take(struct ws_guard_options *options, int option, const char *value,
+                          struct ws_error *err)
+{
+    switch (option) {
+    case WS_OPT_LISTEN:
+        options->listen = value;
+        return 0;
+    case WS_OPT_INSECURE:
+        options->insecure = 1;
+        return 0;
+    case WS_OPT_CERT:
+        options->cert = value;
+        return 0;
+    case WS_OPT_KEY:
+        options->key = value;
+        return 0;
+    case WS_OPT_CLIENT_CA:
+        options->client_ca = value;
+        return 0;
+    case WS_OPT_TOKENS:
+        options->tokens = value;
+        return 0;
+    default:
+        return ws_error_set(err, WS_E_NOT_FOUND, "unknown option");
+    }
+}
+
+void ws_guard_warn(const struct ws_guard *guard, const char *command)
+{
+    int is_red = isatty(STDERR_FILENO);
+    if (!guard->is_open)
+        return;
+    fprintf(stderr,
+            "%swattshed %s: %s can be reached by others, without TLS or without asking "
+            "who they are: whoever reaches it may use it%s\n",
+            is_red ? "\033[1;31m" : "", command, guard->listen.text,
+            is_red ? "\033[0m" : "");
+}
+
+void ws_identity_options_fini(struct ws_identity_options *options)
+{
+    free(options->token);
+    options->token = NULL;
+}
+
+/* One line, without what stands around it. */
+static int read_token(struct ws_identity_options *options, const char *path,
+                      struct ws_error *err)
+{
+    struct ws_buf buf;
+    ws_buf_init(&buf, TOKEN_BYTES_MAX);
+    int rc = ws_file_read(&buf, path, err);
+    while (rc == 0 && buf.size > 0 && strchr(" \t\r\n", buf.data[buf.size - 1]) != NULL)
+        buf.data[--buf.size] = '\0';
+    if (rc == 0 && (buf.size == 0 || strlen(buf.data) != buf.size))
+        rc = ws_error_set(err, WS_E_FORMAT, "%s: holds no token", path);
+    if (rc == 0) {
+        free(options->token);
+        options->token = ws_buf_take(&buf);
+        options->identity.token = options->token;
+    }
+    ws_buf_fini(&buf);
+    return rc;
+}
+
+int ws_identity_options_take(struct ws_identity_options *options, int option,
+                             const char *value, struct ws_error *err)
+{
+    switch (option) {
+    case WS_OPT_CACERT:
+        options->identity.cacert = value;
+        return 0;
+    case WS_OPT_CERT:
+        options->identity.cert = value;
+        return 0;
+    case WS_OPT_KEY:
+        options->identity.key = value;
+        return 0;
+    case WS_OPT_TOKEN:
+        options->identity.token = value;
+        return 0;
+    case WS_OPT_TOKEN_FILE:
+        return read_token(options, value, err);
+    default:
+        return ws_error_set(err, WS_E_NOT_FOUND, "unknown option");
+    }
+}
