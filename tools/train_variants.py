@@ -3,7 +3,7 @@
 
 What comes out (see docs/distribute.md for what they are for):
 
-    w20.onnx, w14.onnx, ..     uint8 pictures [N,3,32,32] -> logits [N,10]
+    w20.onnx, w10.onnx, ..     uint8 pictures [N,3,32,32] -> logits [N,10]
     w20_int8.onnx, ..          the same weights quantised statically (QDQ form)
     pictures.npy, labels.npy   test pictures and their labels, ready for the networks
     test_data_set_0/           ONNX test layout: pictures and PyTorch's answers of the widest
@@ -387,8 +387,8 @@ def parse_arguments():
                         "train_2000_calibration.bin and classes.txt")
     parser.add_argument("-o", "--out", default="etc/cifar", help="folder to write into")
     parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
-    parser.add_argument("--widths", type=int, nargs="+", default=[6, 10, 14, 20])
-    parser.add_argument("--int8", type=int, nargs="*", default=[10, 14, 20],
+    parser.add_argument("--widths", type=int, nargs="+", default=[4, 6, 10, 20])
+    parser.add_argument("--int8", type=int, nargs="*", default=[6, 10, 20],
                         help="widths that are also quantised")
     parser.add_argument("--epochs", type=int, default=9, help="passes over the pictures")
     parser.add_argument("--batch", type=int, default=128, help="pictures a step")
