@@ -61,12 +61,14 @@
 #define WS_NODE_STAGES_MAX  4096                /* cuts and codecs of one model in use */
 #define WS_SERIES_MAX       1024                /* label combinations of one metric */
 #define WS_SYSFS_PATH_MAX   512                 /* bytes of a path below sysfs */
-#define WS_SYSFS_TEXT_MAX   4097  /* bytes of an attribute, a page and a NUL */
-#define WS_SYSFS_LIST_MAX   65536 /* bytes of the names in one directory */
-#define WS_CPUS_MAX         1024  /* processors of a machine */
-#define WS_LEASE_PATHS_MAX  4096  /* originals that one lease keeps */
-#define WS_METERS_MAX       64    /* meters of a machine */
-#define WS_BOARD_UNITS_MAX  16    /* computing units of a device model */
-#define WS_BOARD_POINTS_MAX 64    /* points of one table of a device model */
+#define WS_SYSFS_TEXT_MAX   4097        /* bytes of an attribute, a page and a NUL */
+#define WS_SYSFS_LIST_MAX   65536       /* bytes of the names in one directory */
+#define WS_CPUS_MAX         1024        /* processors of a machine */
+#define WS_LEASE_PATHS_MAX  4096        /* originals that one lease keeps */
+#define WS_METERS_MAX       64          /* meters of a machine */
+#define WS_BOARD_UNITS_MAX  16          /* computing units of a device model */
+#define WS_BOARD_POINTS_MAX 64          /* points of one table of a device model */
+#define WS_SHAPER_CONNS_MAX 256         /* connections of a shaping proxy at once */
+#define WS_SHAPER_BYTES_MAX (16u << 20) /* under way in one of its directions */
 
 #endif

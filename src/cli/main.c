@@ -19,6 +19,7 @@ static const struct ws_command commands[] = {
      "compare policies on a recorded testbed, on a virtual clock"},
     {"run", ws_cmd_run, "run a model, whole or cut, on inputs from files"},
     {"share", ws_cmd_share, "share a network's feature maps between here and a node"},
+    {"shape", ws_cmd_shape, "a slower link between two processes: rate, delay, losses"},
     {"split", ws_cmd_split, "write the two sides of a cut as models of their own"},
     {"compare", ws_cmd_compare, "whole and cut side by side on labelled samples"},
     {"verify", ws_cmd_verify, "prove that cutting changes nothing, at every natural cut"},

@@ -28,6 +28,8 @@ static const char *const condition_names[] = {
     [WS_TEMPERATURE_C] = "temperature_c",
     [WS_BATTERY] = "battery",
     [WS_TIME_S] = "time_s",
+    [WS_LINK_JITTER_MS] = "link_jitter_ms",
+    [WS_LINK_LOSS] = "link_loss",
 };
 _Static_assert(sizeof(condition_names) / sizeof(condition_names[0]) == WS_CONDITION_COUNT,
                "every condition has a name");

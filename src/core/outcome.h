@@ -44,8 +44,10 @@ enum ws_condition {
     WS_EDGE_LOAD,     /* 0 to 1 */
     WS_CLOUD_LOAD,
     WS_TEMPERATURE_C,
-    WS_BATTERY, /* 0 to 1 */
-    WS_TIME_S,  /* on the clock of the run */
+    WS_BATTERY,        /* 0 to 1 */
+    WS_TIME_S,         /* on the clock of the run */
+    WS_LINK_JITTER_MS, /* to either side of the delay */
+    WS_LINK_LOSS,      /* share of the packets, 0 to 1 */
     WS_CONDITION_COUNT
 };
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/link.h"
+
 void ws_stage_list_fini(struct ws_stage_list *list)
 {
     for (size_t s = 0; s < list->count; s++) {
@@ -45,33 +47,20 @@ void ws_plan_fini(struct ws_plan *plan)
     *plan = (struct ws_plan){0};
 }
 
-/* Milliseconds that `bytes` take over a link; infinite where the rate is 0. */
-static double link_ms(double mbit_s, double delay_ms, double bytes)
-{
-    return delay_ms + bytes * 8 / (mbit_s * 1000);
-}
-
 /* How much longer a transfer takes now than under the reference; 1 where not known. */
 static double transfer_ratio(const struct ws_outcome *outcome,
                              const struct ws_conditions *reference,
                              const struct ws_conditions *now)
 {
-    double rate_then = 0;
-    double rate_now = 0;
-    double delay_then = 0;
-    double delay_now = 0;
-    if (ws_conditions_get(&rate_then, reference, WS_LINK_MBIT_S) != 0 || rate_then <= 0)
-        return 1;
-    if (ws_conditions_get(&rate_now, now, WS_LINK_MBIT_S) != 0)
-        rate_now = rate_then;
-    if (ws_conditions_get(&delay_then, reference, WS_LINK_DELAY_MS) != 0)
-        delay_then = 0;
-    if (ws_conditions_get(&delay_now, now, WS_LINK_DELAY_MS) != 0)
-        delay_now = delay_then;
+    struct ws_conditions link = *reference;
+    double rate = 0;
     double bytes = 0;
+    if (ws_conditions_get(&rate, reference, WS_LINK_MBIT_S) != 0 || rate <= 0)
+        return 1;
+    ws_link_update(&link, now);
     if (ws_outcome_get(&bytes, outcome, WS_TENSOR_BYTES) != 0 || bytes <= 0)
-        return rate_then / rate_now;
-    return link_ms(rate_now, delay_now, bytes) / link_ms(rate_then, delay_then, bytes);
+        return rate / link.value[WS_LINK_MBIT_S];
+    return ws_link_transfer_ms(&link, bytes) / ws_link_transfer_ms(reference, bytes);
 }
 
 void ws_outcome_relink(struct ws_outcome *outcome, const struct ws_conditions *reference,

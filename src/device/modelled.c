@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "core/link.h"
 #include "device/board.h"
 
 /* A load leaves at least this share of a machine. */
@@ -197,17 +198,25 @@ static int read_side(struct side *out, const struct modelled *m,
 
 static int read_link(struct modelled *m, const struct ws_json *root, struct ws_error *err)
 {
+    static const char *const keys[] = {"mbit_s", "delay_ms", "jitter_ms", "loss", NULL};
+    static const enum ws_condition conditions[] = {WS_LINK_MBIT_S, WS_LINK_DELAY_MS,
+                                                   WS_LINK_JITTER_MS, WS_LINK_LOSS};
+    static const double least[] = {1e-6, 0, 0, 0};
+    static const double most[] = {1e9, 1e9, 1e9, 0.99};
+    enum { NEEDED = 2 }; /* of the keys */
     struct ws_json node;
-    double value = 0;
+    struct ws_json member;
     int rc = ws_json_member(&node, root, "link", err);
     if (rc == 0)
-        rc = ws_json_get_double(&value, &node, "mbit_s", 1e-6, 1e9, err);
-    if (rc == 0)
-        ws_conditions_set(&m->link, WS_LINK_MBIT_S, value);
-    if (rc == 0)
-        rc = ws_json_get_double(&value, &node, "delay_ms", 0, 1e9, err);
-    if (rc == 0)
-        ws_conditions_set(&m->link, WS_LINK_DELAY_MS, value);
+        rc = ws_json_only(&node, keys, err);
+    for (size_t i = 0; rc == 0 && keys[i] != NULL; i++) {
+        double value = 0;
+        if (i >= NEEDED && !ws_json_find(&member, &node, keys[i]))
+            continue;
+        rc = ws_json_get_double(&value, &node, keys[i], least[i], most[i], err);
+        if (rc == 0)
+            ws_conditions_set(&m->link, conditions[i], value);
+    }
     return rc;
 }
 
@@ -293,13 +302,12 @@ static void run_side(double *out_ms, double *out_j, const struct side *side,
     *out_j /= share;
 }
 
-static double condition(const struct modelled *m, const struct ws_conditions *now,
-                        enum ws_condition which)
+/* Nothing is said of a load: there is none. */
+static double load_of(const struct ws_conditions *now, enum ws_condition which)
 {
     double value = 0;
-    if (now != NULL && ws_conditions_get(&value, now, which) == 0)
-        return value;
-    (void)ws_conditions_get(&value, &m->link, which);
+    if (now != NULL)
+        (void)ws_conditions_get(&value, now, which);
     return value;
 }
 
@@ -319,15 +327,14 @@ static void compute(struct ws_outcome *out, const struct modelled *m,
     double cloud[2] = {0};
     double bytes = m->before[cut].crossing_bytes;
     run_side(&edge[0], &edge[1], &m->edge, setting, &m->before[cut],
-             condition(m, now, WS_EDGE_LOAD));
+             load_of(now, WS_EDGE_LOAD));
     run_side(&cloud[0], &cloud[1], &m->cloud, setting, &m->after[cut],
-             condition(m, now, WS_CLOUD_LOAD));
+             load_of(now, WS_CLOUD_LOAD));
     if (m->codec_knob != SIZE_MAX)
         bytes *= m->byte_factor[setting->value[m->codec_knob]];
-    double transfer = 0;
-    if (bytes > 0)
-        transfer = condition(m, now, WS_LINK_DELAY_MS) +
-                   bytes * 8 / (condition(m, now, WS_LINK_MBIT_S) * 1000);
+    struct ws_conditions link = m->link;
+    ws_link_update(&link, now);
+    double transfer = ws_link_transfer_ms(&link, bytes);
     if (rng != NULL) {
         edge[0] *= noise(rng, m->time_noise);
         transfer *= noise(rng, m->time_noise);

@@ -13,8 +13,8 @@
 
 enum { BACKLOG = 511 };
 
-static int split_address(char *host, size_t host_size, const char **port,
-                         const char *address, struct ws_error *err)
+int ws_listen_split(char *host, size_t host_size, const char **port, const char *address,
+                    struct ws_error *err)
 {
     const char *colon = strrchr(address, ':');
     size_t length = colon == NULL ? 0 : (size_t)(colon - address);
@@ -73,7 +73,7 @@ int ws_listen_open(struct ws_listen *out, const char *address, int loopback_only
     const char *port = NULL;
     size_t number = 0;
     const int on = 1;
-    int rc = split_address(host, sizeof(host), &port, address, err);
+    int rc = ws_listen_split(host, sizeof(host), &port, address, err);
     if (rc == 0)
         rc = ws_parse_size(&number, port, 0, 65535, "port", err);
     if (rc != 0)

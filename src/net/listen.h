@@ -5,6 +5,8 @@
 #ifndef WS_NET_LISTEN_H
 #define WS_NET_LISTEN_H
 
+#include <stddef.h>
+
 #include "base/error.h"
 
 struct ws_listen {
@@ -18,6 +20,9 @@ struct ws_listen {
  * refuses any other with WS_E_USAGE. */
 int ws_listen_open(struct ws_listen *out, const char *address, int loopback_only,
                    struct ws_error *err);
+/* The two halves of HOST:PORT; *port points into the address. WS_E_USAGE. */
+int ws_listen_split(char *host, size_t host_size, const char **port, const char *address,
+                    struct ws_error *err);
 void ws_listen_close(struct ws_listen *listen);
 
 #endif

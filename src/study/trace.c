@@ -33,7 +33,8 @@ static int read_name(int *out, const char *name, struct ws_error *err)
     return ws_error_set(
         err, WS_E_NOT_FOUND,
         "\"%s\" is no condition (time_s, then link_mbit_s, link_delay_ms, "
-        "link_scale, edge_load, cloud_load, temperature_c, battery)",
+        "link_jitter_ms, link_loss, link_scale, edge_load, cloud_load, "
+        "temperature_c, battery)",
         name);
 }
 
@@ -75,7 +76,7 @@ static int set_condition(struct ws_conditions *out, const struct loading *load,
     }
     enum ws_condition condition = (enum ws_condition)meaning;
     int is_share = condition == WS_EDGE_LOAD || condition == WS_CLOUD_LOAD ||
-                   condition == WS_BATTERY;
+                   condition == WS_BATTERY || condition == WS_LINK_LOSS;
     int rc = ws_csv_double(&value, row, column, ws_condition_name(condition),
                            condition == WS_TEMPERATURE_C ? -273.15 : 0,
                            is_share ? 1 : 1e12, err);

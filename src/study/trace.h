@@ -1,7 +1,7 @@
 /*
  * How conditions change over time (CSV): `time_s`, ascending from 0 or later, then any of
- * the conditions' names (`link_mbit_s`, `link_delay_ms`, `cloud_load`, ...), or
- * `link_scale`, a factor on the rate of the testbed's own link. A row holds until the
+ * the conditions' names (`link_mbit_s`, `link_delay_ms`, `link_loss`, `cloud_load`, ...),
+ * or `link_scale`, a factor on the rate of the testbed's own link. A row holds until the
  * next; before the first row the conditions are those of the testbed. Immutable once
  * loaded.
  */

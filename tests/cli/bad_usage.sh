@@ -53,4 +53,10 @@ expect 2 '--budget 1.5: expected a share' plan "$testbed" --budget 1.5
 expect 2 'expected a name in .svg or .png' plan "$testbed" --plot front.bmp
 expect 1 'No such file' plan /nowhere.json
 expect 2 'FILE.csv, --map and -o are needed' import "$testbed"
+expect 2 '--to HOST:PORT is needed' shape
+expect 2 'link_loss: no link has 1' shape --to 127.0.0.1:1 --loss 1
+expect 2 '--mbit: "fast" is not a finite number' shape --to 127.0.0.1:1 --mbit fast
+expect 2 'is no ADDR:PORT' shape --to nowhere
+expect 2 'is reachable from outside' shape --to 127.0.0.1:1 --listen 0.0.0.0:0
+expect 1 'No such file' shape --to 127.0.0.1:1 --trace /nowhere.csv
 exit $failed

@@ -83,7 +83,8 @@ static void test_trace(void **state)
     } cases[] = {
         {"time_s,link\n0,1\n",
          "l.csv:1: \"link\" is no condition (time_s, then link_mbit_s, link_delay_ms, "
-         "link_scale, edge_load, cloud_load, temperature_c, battery)"},
+         "link_jitter_ms, link_loss, link_scale, edge_load, cloud_load, "
+         "temperature_c, battery)"},
         {"link_mbit_s\n1\n", "l.csv:1: no column \"time_s\" among link_mbit_s"},
         {"time_s,link_scale\n",
          "l.csv:1: link_scale needs a testbed whose link is known"},
