@@ -1,78 +1,15 @@
-#include "split/executor.h"
+#include "split/executor_impl.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/parse.h"
-#include "split/pool.h"
-#include "split/work.h"
 
-/* An engine with its splitters: one for each combination of threads and provider. */
-struct lane {
-    struct lane *next;
-    size_t threads_value, provider_value; /* of their knobs; 0 without */
-    struct ws_engine *engine;
-    struct ws_splitter **splitters; /* by variant; NULL: not needed yet */
-};
-
-/* What requests of settings with the same software have in common. */
-struct way {
-    struct way *next;
-    const struct lane *lane;
-    struct ws_executor_place place;
-    struct ws_route *route;
-    struct ws_work head_work, tail_work;
-};
-
-struct variant {
-    char *name, *path, *model_name;
-    size_t *cut_of; /* of each value of the cut's knob; WS_NONE: it has none there */
-};
-
-struct ws_executor {
-    const struct ws_space *space;
-    struct variant *variants;
-    size_t variant_count;
-    struct ws_engine_options engine;
-    struct ws_splitter_options splitter;
-    const struct ws_board *board;
-    struct ws_binding *binding;  /* of the space's knobs to the board's */
-    struct ws_setting board_now; /* of the board's space */
-    struct ws_device *device;
-    struct ws_sampler *sampler;
-    size_t meter;
-    struct ws_http_identity identity;
-    /* Knobs of the space, WS_NONE where it has none, and what their values mean. */
-    size_t cut_knob, codec_knob, encoding_knob, head_knob, tail_knob;
-    size_t threads_knob, provider_knob;
-    enum ws_codec *codecs;
-    enum ws_encoding *encodings;
-    size_t *heads, *tails; /* variants */
-    int *threads;
-    struct lane *lanes; /* the first made is the default and comes last */
-    struct lane *default_lane;
-    struct way *ways;
-    struct ws_pool *pool;
-};
-
-struct ws_flight {
-    struct ws_executor *executor;
-    const struct way *way;
-    struct ws_passage *passage;
-    int64_t start_ns, head_end_ns;
-    /* Of an emulated edge: waiting that stretched its work, its energy, and what this
-     * machine was too slow by. */
-    int64_t waited_ns, late_ns;
-    double head_j, local_j;
-    pthread_mutex_t lock; /* over: */
-    int64_t failed_ns;    /* exchanges that brought nothing */
-    int64_t end_ns;       /* of the last phase */
-};
+/* The variants of a network with shared maps. */
+enum { HEAD_PART, TAIL_PART };
 
 /* --- Knobs ---------------------------------------------------------------------------
  */
@@ -125,6 +62,19 @@ static int find_threads(struct ws_executor *executor, void *item, const char *te
     return rc;
 }
 
+static int find_share(struct ws_executor *executor, void *item, const char *text,
+                      struct ws_error *err)
+{
+    double share = 0;
+    (void)executor;
+    int rc = ws_parse_double(&share, text, "share", err);
+    if (rc == 0 && !(share >= 0 && share <= 1))
+        rc = ws_error_set(err, WS_E_USAGE, "%s is not between 0 and 1", text);
+    if (rc == 0)
+        *(double *)item = share;
+    return rc;
+}
+
 static int find_variant(struct ws_executor *executor, void *item, const char *text,
                         struct ws_error *err)
 {
@@ -165,10 +115,10 @@ static int check_strangers(const struct ws_executor *executor, struct ws_error *
         size_t found = 0;
         int is_edge = strncmp(name, "edge.", 5) == 0;
         if ((is_edge && executor->board != NULL) || k == executor->cut_knob ||
-            k == executor->codec_knob || k == executor->encoding_knob ||
-            k == executor->head_knob || k == executor->tail_knob ||
-            k == executor->threads_knob || k == executor->provider_knob ||
-            strncmp(name, "cloud.", 6) == 0)
+            k == executor->share_knob || k == executor->codec_knob ||
+            k == executor->encoding_knob || k == executor->head_knob ||
+            k == executor->tail_knob || k == executor->threads_knob ||
+            k == executor->provider_knob || strncmp(name, "cloud.", 6) == 0)
             continue;
         if (device == NULL || ws_space_find(&found, device, name, NULL) != 0)
             return ws_error_set(err, WS_E_NOT_FOUND, "nothing here has a knob \"%s\"",
@@ -192,9 +142,24 @@ static int map_engine_knobs(struct ws_executor *executor, struct ws_error *err)
                     (void **)&executor->threads, sizeof(int), find_threads, err);
 }
 
+/* Where the network is divided: at a cut, or by a share of its feature maps. */
+static int map_division(struct ws_executor *executor, struct ws_error *err)
+{
+    executor->share_knob = executor->cut_knob = WS_NONE;
+    if (executor->parts == NULL)
+        return ws_space_find(&executor->cut_knob, executor->space, "cut", err);
+    int rc = map_knob(executor, &executor->share_knob, "share",
+                      (void **)&executor->shares, sizeof(double), find_share, err);
+    if (rc == 0 && executor->share_knob == WS_NONE)
+        rc = ws_error_set(err, WS_E_NOT_FOUND,
+                          "feature maps are shared by a knob "
+                          "\"share\", and there is none");
+    return rc;
+}
+
 static int map_knobs(struct ws_executor *executor, struct ws_error *err)
 {
-    int rc = ws_space_find(&executor->cut_knob, executor->space, "cut", err);
+    int rc = map_division(executor, err);
     if (rc == 0)
         rc = map_knob(executor, &executor->codec_knob, "codec",
                       (void **)&executor->codecs, sizeof(enum ws_codec), find_codec, err);
@@ -216,20 +181,21 @@ static int map_knobs(struct ws_executor *executor, struct ws_error *err)
 /* --- Engines and models --------------------------------------------------------------
  */
 
-static void lane_destroy(struct lane *lane, size_t variant_count)
+static void lane_destroy(struct ws_executor_lane *lane, size_t variant_count)
 {
     for (size_t v = 0; lane->splitters != NULL && v < variant_count; v++)
         ws_splitter_destroy(lane->splitters[v]);
     free(lane->splitters);
+    ws_halves_destroy(lane->halves);
     ws_engine_destroy(lane->engine);
     free(lane);
 }
 
-static int lane_create(struct lane **out, struct ws_executor *executor, size_t threads,
-                       size_t provider, struct ws_error *err)
+static int lane_create(struct ws_executor_lane **out, struct ws_executor *executor,
+                       size_t threads, size_t provider, struct ws_error *err)
 {
     struct ws_engine_options options = executor->engine;
-    struct lane *lane = calloc(1, sizeof(*lane));
+    struct ws_executor_lane *lane = calloc(1, sizeof(*lane));
     if (lane == NULL)
         return ws_error_nomem(err);
     lane->threads_value = threads;
@@ -253,14 +219,15 @@ static int lane_create(struct lane **out, struct ws_executor *executor, size_t t
 }
 
 /* The lane of a setting, made where it is the first. */
-static int lane_of(struct lane **out, struct ws_executor *executor,
+static int lane_of(struct ws_executor_lane **out, struct ws_executor *executor,
                    const struct ws_setting *setting, struct ws_error *err)
 {
     size_t threads =
         executor->threads_knob == WS_NONE ? 0 : setting->value[executor->threads_knob];
     size_t provider =
         executor->provider_knob == WS_NONE ? 0 : setting->value[executor->provider_knob];
-    for (struct lane *lane = executor->lanes; lane != NULL; lane = lane->next) {
+    for (struct ws_executor_lane *lane = executor->lanes; lane != NULL;
+         lane = lane->next) {
         if (lane->threads_value == threads && lane->provider_value == provider) {
             *out = lane;
             return 0;
@@ -270,7 +237,8 @@ static int lane_of(struct lane **out, struct ws_executor *executor,
 }
 
 static int splitter_of(struct ws_splitter **out, const struct ws_executor *executor,
-                       struct lane *lane, size_t variant, struct ws_error *err)
+                       struct ws_executor_lane *lane, size_t variant,
+                       struct ws_error *err)
 {
     if (lane->splitters[variant] == NULL) {
         int rc = ws_splitter_create(&lane->splitters[variant], lane->engine,
@@ -304,14 +272,40 @@ static size_t same_cut(const struct ws_cuts *cuts, const struct ws_cuts *named,
     return found;
 }
 
+static int halves_of(struct ws_halves **out, struct ws_executor *executor,
+                     struct ws_executor_lane *lane, struct ws_error *err)
+{
+    if (lane->halves == NULL) {
+        int rc = ws_halves_create(&lane->halves, lane->engine, executor->parts->dir,
+                                  executor->splitter.level, err);
+        if (rc != 0)
+            return rc;
+    }
+    *out = lane->halves;
+    return 0;
+}
+
+/* Everything of a network with shared maps, so that what is wrong with it shows now. */
+static int open_parts(struct ws_executor *executor, struct ws_error *err)
+{
+    struct ws_splitter *splitter = NULL;
+    struct ws_halves *halves = NULL;
+    int rc = halves_of(&halves, executor, executor->default_lane, err);
+    for (size_t v = 0; rc == 0 && v < executor->variant_count; v++)
+        rc = splitter_of(&splitter, executor, executor->default_lane, v, err);
+    return rc;
+}
+
 /* What each value of the cut's knob is in each variant. The first variant must have them
  * all. */
 static int map_cuts(struct ws_executor *executor, struct ws_error *err)
 {
-    const struct ws_knob *knob = &executor->space->knobs[executor->cut_knob];
     const struct ws_cuts *named = NULL;
+    if (executor->parts != NULL)
+        return open_parts(executor, err);
+    const struct ws_knob *knob = &executor->space->knobs[executor->cut_knob];
     for (size_t v = 0; v < executor->variant_count; v++) {
-        struct variant *variant = &executor->variants[v];
+        struct ws_executor_part *variant = &executor->variants[v];
         struct ws_splitter *splitter = NULL;
         int rc = splitter_of(&splitter, executor, executor->default_lane, v, err);
         variant->cut_of = calloc(knob->value_count, sizeof(*variant->cut_of));
@@ -335,8 +329,8 @@ static int map_cuts(struct ws_executor *executor, struct ws_error *err)
     return 0;
 }
 
-static int add_variant(struct variant *out, const struct ws_executor_variant *from,
-                       struct ws_error *err)
+static int add_variant(struct ws_executor_part *out,
+                       const struct ws_executor_variant *from, struct ws_error *err)
 {
     char stem[WS_NAME_MAX];
     ws_file_stem(stem, sizeof(stem), from->path);
@@ -346,6 +340,38 @@ static int add_variant(struct variant *out, const struct ws_executor_variant *fr
     return out->name == NULL || out->path == NULL || out->model_name == NULL
                ? ws_error_nomem(err)
                : 0;
+}
+
+/* The variants as given; of a folder with shared maps, extractor and cloud's part. */
+static int add_variants(struct ws_executor *executor,
+                        const struct ws_executor_options *options, struct ws_error *err)
+{
+    const struct ws_executor_variant *given = options->variants;
+    struct ws_executor_variant parts[2];
+    size_t count = options->variant_count;
+    int rc = 0;
+    if (count == 1 && ws_halves_are_in(given->path)) {
+        executor->parts = calloc(1, sizeof(*executor->parts));
+        rc = executor->parts == NULL ? ws_error_nomem(err)
+                                     : ws_parts_load(executor->parts, given->path, err);
+        if (rc != 0)
+            return rc;
+        parts[HEAD_PART] = (struct ws_executor_variant){
+            .name = given->name, .path = executor->parts->paths[WS_PARTS_EXTRACT]};
+        parts[TAIL_PART] =
+            (struct ws_executor_variant){.name = given->name,
+                                         .path = executor->parts->paths[WS_PARTS_CLOUD],
+                                         .model_name = given->model_name};
+        given = parts;
+        count = 2;
+    }
+    executor->variants = calloc(count, sizeof(*executor->variants));
+    if (executor->variants == NULL)
+        return ws_error_nomem(err);
+    for (; rc == 0 && executor->variant_count < count; executor->variant_count++)
+        rc = add_variant(&executor->variants[executor->variant_count],
+                         &given[executor->variant_count], err);
+    return rc;
 }
 
 int ws_executor_create(struct ws_executor **out,
@@ -364,12 +390,7 @@ int ws_executor_create(struct ws_executor **out,
     executor->sampler = options->sampler;
     executor->meter = options->meter;
     executor->identity = options->identity;
-    executor->variants = calloc(options->variant_count, sizeof(*executor->variants));
-    int rc = executor->variants == NULL ? ws_error_nomem(err) : 0;
-    for (; rc == 0 && executor->variant_count < options->variant_count;
-         executor->variant_count++)
-        rc = add_variant(&executor->variants[executor->variant_count],
-                         &options->variants[executor->variant_count], err);
+    int rc = add_variants(executor, options, err);
     if (rc == 0)
         rc = map_knobs(executor, err);
     if (rc == 0)
@@ -392,13 +413,13 @@ void ws_executor_destroy(struct ws_executor *executor)
     ws_pool_destroy(executor->pool);
     ws_binding_destroy(executor->binding);
     while (executor->ways != NULL) {
-        struct way *next = executor->ways->next;
+        struct ws_executor_way *next = executor->ways->next;
         ws_route_destroy(executor->ways->route);
         free(executor->ways);
         executor->ways = next;
     }
     while (executor->lanes != NULL) {
-        struct lane *next = executor->lanes->next;
+        struct ws_executor_lane *next = executor->lanes->next;
         lane_destroy(executor->lanes, executor->variant_count);
         executor->lanes = next;
     }
@@ -414,44 +435,73 @@ void ws_executor_destroy(struct ws_executor *executor)
     free(executor->heads);
     free(executor->tails);
     free(executor->threads);
+    free(executor->shares);
+    if (executor->parts != NULL)
+        ws_parts_fini(executor->parts);
+    free(executor->parts);
     free(executor);
 }
 
 /* --- Settings ------------------------------------------------------------------------
  */
 
+/* Of shared maps: all of the extractor, and the cloud's part from its input on. */
+static void locate_share(struct ws_executor_place *place,
+                         const struct ws_executor *executor,
+                         const struct ws_setting *setting)
+{
+    const struct ws_executor_lane *lane = executor->default_lane;
+    place->head_variant = HEAD_PART;
+    place->tail_variant = TAIL_PART;
+    place->head_cut = ws_splitter_cuts(lane->splitters[HEAD_PART])->count - 1;
+    place->tail_cut = 0;
+    place->share = executor->shares[setting->value[executor->share_knob]];
+    place->has_tail = ws_halves_secondary_count(lane->halves, place->share) > 0;
+}
+
+static int locate_cut(struct ws_executor_place *place, const struct ws_executor *executor,
+                      const struct ws_setting *setting, struct ws_error *err)
+{
+    const struct ws_executor_lane *lane = executor->default_lane;
+    size_t value = setting->value[executor->cut_knob];
+    if (executor->head_knob != WS_NONE)
+        place->head_variant = executor->heads[setting->value[executor->head_knob]];
+    if (executor->tail_knob != WS_NONE)
+        place->tail_variant = executor->tails[setting->value[executor->tail_knob]];
+    const struct ws_cuts *cuts = ws_splitter_cuts(lane->splitters[place->head_variant]);
+    place->head_cut = executor->variants[place->head_variant].cut_of[value];
+    place->has_tail = place->head_cut == WS_NONE || place->head_cut + 1 < cuts->count;
+    if (!place->has_tail)
+        place->tail_variant = place->head_variant;
+    place->tail_cut = executor->variants[place->tail_variant].cut_of[value];
+    if (place->head_cut == WS_NONE || place->tail_cut == WS_NONE) {
+        size_t lacking =
+            place->head_cut == WS_NONE ? place->head_variant : place->tail_variant;
+        return ws_error_set(
+            err, WS_E_MISMATCH, "variant \"%s\" cannot be cut at %s",
+            executor->variants[lacking].name,
+            executor->space->knobs[executor->cut_knob].values[value].text);
+    }
+    return ws_route_agrees(lane->splitters[place->head_variant], place->head_cut,
+                           lane->splitters[place->tail_variant], place->tail_cut, err);
+}
+
 int ws_executor_locate(struct ws_executor_place *out, struct ws_executor *executor,
                        const struct ws_setting *setting, struct ws_error *err)
 {
     struct ws_executor_place place = {0};
-    size_t value = setting->value[executor->cut_knob];
-    const char *text = executor->space->knobs[executor->cut_knob].values[value].text;
-    if (executor->head_knob != WS_NONE)
-        place.head_variant = executor->heads[setting->value[executor->head_knob]];
-    if (executor->tail_knob != WS_NONE)
-        place.tail_variant = executor->tails[setting->value[executor->tail_knob]];
+    int rc = 0;
     if (executor->codec_knob != WS_NONE)
         place.codec = executor->codecs[setting->value[executor->codec_knob]];
     if (executor->encoding_knob != WS_NONE)
         place.encoding = executor->encodings[setting->value[executor->encoding_knob]];
-    const struct ws_cuts *cuts =
-        ws_splitter_cuts(executor->default_lane->splitters[place.head_variant]);
-    place.head_cut = executor->variants[place.head_variant].cut_of[value];
-    place.has_tail = place.head_cut == WS_NONE || place.head_cut + 1 < cuts->count;
-    if (!place.has_tail)
-        place.tail_variant = place.head_variant;
-    place.tail_cut = executor->variants[place.tail_variant].cut_of[value];
-    if (place.head_cut == WS_NONE || place.tail_cut == WS_NONE)
-        return ws_error_set(err, WS_E_MISMATCH, "variant \"%s\" cannot be cut at %s",
-                            executor
-                                ->variants[place.head_cut == WS_NONE ? place.head_variant
-                                                                     : place.tail_variant]
-                                .name,
-                            text);
-    *out = place;
-    return ws_route_agrees(
-        executor->default_lane->splitters[place.head_variant], place.head_cut,
-        executor->default_lane->splitters[place.tail_variant], place.tail_cut, err);
+    if (executor->parts != NULL)
+        locate_share(&place, executor, setting);
+    else
+        rc = locate_cut(&place, executor, setting, err);
+    if (rc == 0)
+        *out = place;
+    return rc;
 }
 
 int ws_executor_has(struct ws_executor *executor, const struct ws_setting *setting)
@@ -476,10 +526,10 @@ static int same_place(const struct ws_executor_place *a,
 {
     return a->head_variant == b->head_variant && a->tail_variant == b->tail_variant &&
            a->head_cut == b->head_cut && a->codec == b->codec &&
-           a->encoding == b->encoding;
+           a->encoding == b->encoding && !(a->share < b->share) && !(a->share > b->share);
 }
 
-static void count_work(struct way *way, struct ws_splitter *head,
+static void count_work(struct ws_executor_way *way, struct ws_splitter *head,
                        struct ws_splitter *tail)
 {
     const struct ws_executor_place *place = &way->place;
@@ -490,7 +540,59 @@ static void count_work(struct way *way, struct ws_splitter *head,
     ws_work_add_codec(&way->tail_work, &tails->cuts[place->tail_cut], place->codec);
 }
 
-static int way_create(struct way **out, struct ws_executor *executor, struct lane *lane,
+/* The head is the extractor, and where nothing is sent the edge's tail too. */
+static int count_shared_work(struct ws_executor_way *way, struct ws_splitter *head,
+                             const struct ws_halves *halves, struct ws_error *err)
+{
+    const struct ws_cuts *heads = ws_splitter_cuts(head);
+    size_t maps = ws_halves_parts(halves)->map_count;
+    size_t sent = ws_halves_secondary_count(halves, way->place.share);
+    ws_work_of_segment(&way->head_work, heads, 0, heads->count - 1);
+    int rc = ws_halves_edge_work(&way->tail_work, halves, maps, err);
+    if (rc == 0 && sent > 0 && sent < maps)
+        rc = ws_halves_edge_work(&way->beside_work, halves, maps - sent, err);
+    for (int c = 0; rc == 0 && sent == 0 && c < WS_WORK_CLASS_COUNT; c++) {
+        way->head_work.macs[c] += way->tail_work.macs[c];
+        way->head_work.bytes[c] += way->tail_work.bytes[c];
+    }
+    return rc;
+}
+
+/* A route through the cloud's part alone: the halves are its head. */
+static int route_shared(struct ws_executor_way *way, struct ws_executor *executor,
+                        struct ws_executor_lane *lane, struct ws_route_options *options,
+                        struct ws_error *err)
+{
+    struct ws_splitter *head = NULL;
+    int rc = splitter_of(&head, executor, lane, HEAD_PART, err);
+    if (rc == 0)
+        rc = splitter_of(&options->head, executor, lane, TAIL_PART, err);
+    if (rc == 0)
+        rc = halves_of(&options->halves, executor, lane, err);
+    if (rc == 0)
+        rc = count_shared_work(way, head, options->halves, err);
+    options->tail = NULL;
+    options->cut = 0;
+    options->share = way->place.share;
+    return rc == 0 ? ws_route_create(&way->route, options, err) : rc;
+}
+
+static int route_cut(struct ws_executor_way *way, struct ws_executor *executor,
+                     struct ws_executor_lane *lane, struct ws_route_options *options,
+                     struct ws_error *err)
+{
+    int rc = splitter_of(&options->head, executor, lane, way->place.head_variant, err);
+    if (rc == 0)
+        rc = splitter_of(&options->tail, executor, lane, way->place.tail_variant, err);
+    if (rc == 0)
+        rc = ws_route_create(&way->route, options, err);
+    if (rc == 0)
+        count_work(way, options->head, options->tail);
+    return rc;
+}
+
+static int way_create(struct ws_executor_way **out, struct ws_executor *executor,
+                      struct ws_executor_lane *lane,
                       const struct ws_executor_place *place, struct ws_error *err)
 {
     struct ws_route_options options = {
@@ -500,39 +602,34 @@ static int way_create(struct way **out, struct ws_executor *executor, struct lan
         .encoding = place->encoding,
         .model_name = executor->variants[place->tail_variant].model_name,
     };
-    struct way *way = calloc(1, sizeof(*way));
+    struct ws_executor_way *way = calloc(1, sizeof(*way));
     if (way == NULL)
         return ws_error_nomem(err);
     way->lane = lane;
     way->place = *place;
-    int rc = splitter_of(&options.head, executor, lane, place->head_variant, err);
-    if (rc == 0)
-        rc = splitter_of(&options.tail, executor, lane, place->tail_variant, err);
-    if (rc == 0)
-        rc = ws_route_create(&way->route, &options, err);
+    int rc = executor->parts != NULL ? route_shared(way, executor, lane, &options, err)
+                                     : route_cut(way, executor, lane, &options, err);
     if (rc != 0) {
         free(way);
         return rc;
     }
-    count_work(way, options.head, options.tail);
     way->next = executor->ways;
     executor->ways = way;
     *out = way;
     return 0;
 }
 
-/* Only the holder of the edge comes here, so nothing is locked. */
-static int way_of(struct way **out, struct ws_executor *executor,
-                  const struct ws_setting *setting, struct ws_error *err)
+int ws_executor_way_of(struct ws_executor_way **out, struct ws_executor *executor,
+                       const struct ws_setting *setting, struct ws_error *err)
 {
     struct ws_executor_place place;
-    struct lane *lane = NULL;
+    struct ws_executor_lane *lane = NULL;
     int rc = ws_executor_locate(&place, executor, setting, err);
     if (rc == 0)
         rc = lane_of(&lane, executor, setting, err);
     if (rc != 0)
         return rc;
-    for (struct way *way = executor->ways; way != NULL; way = way->next) {
+    for (struct ws_executor_way *way = executor->ways; way != NULL; way = way->next) {
         if (way->lane == lane && same_place(&way->place, &place)) {
             *out = way;
             return 0;
@@ -576,226 +673,7 @@ int ws_executor_apply(struct ws_executor_applied *out, struct ws_executor *execu
 int ws_executor_prepare(struct ws_executor *executor, const struct ws_setting *setting,
                         int fallback, struct ws_error *err)
 {
-    struct way *way = NULL;
-    int rc = way_of(&way, executor, setting, err);
+    struct ws_executor_way *way = NULL;
+    int rc = ws_executor_way_of(&way, executor, setting, err);
     return rc == 0 && fallback ? ws_route_prepare_tail(way->route, err) : rc;
-}
-
-/* --- Flights -------------------------------------------------------------------------
- */
-
-/* Lets what ran here since start_ns take as long as on the emulated board. */
-static int stretch(struct ws_flight *flight, double *out_j, const struct ws_work *work,
-                   int64_t start_ns, struct ws_error *err)
-{
-    const struct ws_executor *executor = flight->executor;
-    double modelled_ms = 0;
-    if (executor->board == NULL)
-        return 0;
-    int rc = ws_board_predict(&modelled_ms, out_j, executor->board, &executor->board_now,
-                              work, err);
-    if (rc != 0)
-        return rc;
-    int64_t computed = ws_clock_now_ns();
-    int64_t late_ns = ws_stretch_until(start_ns, modelled_ms);
-    flight->waited_ns += ws_clock_now_ns() - computed;
-    flight->late_ns = late_ns > flight->late_ns ? late_ns : flight->late_ns;
-    return 0;
-}
-
-int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
-                     const struct ws_setting *setting, const struct ws_datum *inputs,
-                     struct ws_error *err)
-{
-    struct way *way = NULL;
-    int rc = way_of(&way, executor, setting, err);
-    if (rc != 0)
-        return rc;
-    struct ws_flight *flight = calloc(1, sizeof(*flight));
-    if (flight == NULL)
-        return ws_error_nomem(err);
-    pthread_mutex_init(&flight->lock, NULL);
-    flight->executor = executor;
-    flight->way = way;
-    flight->start_ns = ws_clock_now_ns();
-    rc = ws_passage_start(&flight->passage, way->route, inputs, err);
-    if (rc == 0 && !way->place.has_tail)
-        rc = ws_passage_finish(flight->passage, err);
-    if (rc == 0)
-        rc = stretch(flight, &flight->head_j, &way->head_work, flight->start_ns, err);
-    flight->end_ns = flight->head_end_ns = ws_clock_now_ns();
-    if (rc != 0)
-        ws_flight_destroy(flight);
-    else
-        *out = flight;
-    return rc;
-}
-
-/* A phase that took from `start_ns` until now is over. */
-static void end_phase(struct ws_flight *flight, int64_t start_ns, int has_failed)
-{
-    int64_t now = ws_clock_now_ns();
-    pthread_mutex_lock(&flight->lock);
-    flight->end_ns = now;
-    if (has_failed)
-        flight->failed_ns += now - start_ns;
-    pthread_mutex_unlock(&flight->lock);
-}
-
-int ws_executor_remote(struct ws_flight *flight, const char *url, int64_t timeout_ms,
-                       struct ws_error *err)
-{
-    struct ws_pool *pool = flight->executor->pool;
-    struct ws_remote_options options = {
-        .url = url, .identity = flight->executor->identity, .timeout_ms = timeout_ms};
-    struct ws_remote *remote = NULL;
-    int64_t start = ws_clock_now_ns();
-    ws_passage_describe(&options, flight->passage);
-    int rc = ws_pool_take(&remote, pool, &options, err);
-    if (rc == 0) {
-        rc = ws_passage_send(flight->passage, remote, err);
-        /* After an answer of any kind the connection is as good as before. */
-        ws_pool_give(pool, url, remote, rc == 0 || rc == WS_E_END || rc == WS_E_REMOTE);
-    }
-    if (rc != WS_E_END)
-        end_phase(flight, start, rc != 0);
-    return rc;
-}
-
-int ws_executor_local(struct ws_flight *flight, struct ws_error *err)
-{
-    int64_t start = ws_clock_now_ns();
-    int rc = ws_passage_finish(flight->passage, err);
-    if (rc == 0)
-        rc = stretch(flight, &flight->local_j, &flight->way->tail_work, start, err);
-    if (rc != WS_E_END)
-        end_phase(flight, start, rc != 0);
-    return rc;
-}
-
-void ws_executor_again(struct ws_flight *flight)
-{
-    ws_passage_again(flight->passage);
-    flight->failed_ns = 0;
-    flight->local_j = 0;
-}
-
-int ws_flight_is_done(const struct ws_flight *flight)
-{
-    return ws_passage_is_done(flight->passage);
-}
-
-const struct ws_datum *ws_flight_outputs(const struct ws_flight *flight,
-                                         size_t *out_count)
-{
-    return ws_passage_outputs(flight->passage, out_count);
-}
-
-const struct ws_graph *ws_flight_graph(const struct ws_flight *flight)
-{
-    return ws_passage_graph(flight->passage);
-}
-
-const struct ws_passage_times *ws_flight_times(const struct ws_flight *flight)
-{
-    return ws_passage_times(flight->passage);
-}
-
-static double ms(int64_t ns)
-{
-    return (double)ns / 1e6;
-}
-
-double ws_flight_head_ms(const struct ws_flight *flight)
-{
-    return ms(flight->head_end_ns - flight->start_ns);
-}
-
-int ws_flight_head_energy(double *out_j, const struct ws_flight *flight,
-                          struct ws_error *err)
-{
-    const struct ws_executor *executor = flight->executor;
-    struct ws_energy energy;
-    if (executor->board != NULL) {
-        *out_j = flight->head_j;
-        return 0;
-    }
-    if (executor->sampler == NULL)
-        return ws_error_set(err, WS_E_UNKNOWN, "the edge has no meter");
-    int rc = ws_sampler_energy(&energy, executor->sampler, executor->meter,
-                               flight->start_ns, flight->head_end_ns, err);
-    if (rc == 0)
-        *out_j = energy.energy_j;
-    return rc;
-}
-
-int64_t ws_flight_late_ns(const struct ws_flight *flight)
-{
-    return flight->late_ns;
-}
-
-/* Latency and its parts. */
-static void tell_times(struct ws_outcome *out, const struct ws_flight *flight)
-{
-    const struct ws_passage_times *times = ws_passage_times(flight->passage);
-    int64_t edge_ns = times->total_ns - times->exchange_ns + flight->waited_ns;
-    int64_t away_ns = times->exchange_ns + flight->failed_ns;
-    int was_asked = times->exchange_ns > 0;
-    ws_outcome_set(out, WS_EDGE_MS, ms(edge_ns));
-    ws_outcome_set(out, WS_LATENCY_MS, ms(edge_ns + away_ns));
-    if (!was_asked || times->is_told) {
-        int64_t cloud_ns = was_asked ? times->node.total_ns : 0;
-        ws_outcome_set(out, WS_TRANSFER_MS, ms(away_ns - cloud_ns));
-        ws_outcome_set(out, WS_CLOUD_MS, ms(cloud_ns));
-    }
-    /* What an encoding made of the tensors is what crosses. */
-    ws_outcome_set(out, WS_TENSOR_BYTES,
-                   times->sent_bytes > 0 && times->sent_bytes < times->tensor_bytes
-                       ? (double)times->sent_bytes
-                       : (double)times->tensor_bytes);
-}
-
-/* The edge's energy, what it draws while it waits included. */
-static int edge_energy(double *out_j, const struct ws_flight *flight)
-{
-    const struct ws_executor *executor = flight->executor;
-    struct ws_energy energy;
-    if (executor->board != NULL) {
-        int64_t away_ns =
-            ws_passage_times(flight->passage)->exchange_ns + flight->failed_ns;
-        *out_j = flight->head_j + flight->local_j +
-                 ws_board_idle_w(executor->board) * (double)away_ns / 1e9;
-        return 0;
-    }
-    if (executor->sampler == NULL)
-        return WS_E_UNKNOWN;
-    int rc = ws_sampler_energy(&energy, executor->sampler, executor->meter,
-                               flight->start_ns, flight->end_ns, NULL);
-    if (rc == 0)
-        *out_j = energy.energy_j;
-    return rc;
-}
-
-void ws_flight_outcome(struct ws_outcome *out, const struct ws_flight *flight)
-{
-    double edge_j = 0, cloud_j = 0;
-    *out = (struct ws_outcome){.truth = flight->executor->board != NULL ? WS_MODELLED
-                                                                        : WS_MEASURED};
-    tell_times(out, flight);
-    if (ws_passage_times(flight->passage)->exchange_ns == 0)
-        ws_outcome_set(out, WS_CLOUD_ENERGY_J, 0);
-    if (edge_energy(&edge_j, flight) == 0)
-        ws_outcome_set(out, WS_EDGE_ENERGY_J, edge_j);
-    if (ws_outcome_knows(out, WS_EDGE_ENERGY_J) &&
-        ws_outcome_get(&cloud_j, out, WS_CLOUD_ENERGY_J) == 0)
-        ws_outcome_set(out, WS_ENERGY_J, edge_j + cloud_j);
-}
-
-void ws_flight_destroy(struct ws_flight *flight)
-{
-    if (flight == NULL)
-        return;
-    ws_passage_destroy(flight->passage);
-    pthread_mutex_destroy(&flight->lock);
-    free(flight);
 }

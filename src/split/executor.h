@@ -6,6 +6,11 @@
  * its own, other `edge.*` are the device's or the emulated board's, `cloud.*` are for
  * whoever controls the node. It owns engines, splitters, routes and the connections.
  *
+ * Where the one variant's path is a folder of a network with shared feature maps
+ * (halves.h), the knob `share` stands in place of `cut`: the head is the extractor, the
+ * tail the cloud's part, and the edge's half runs on a thread of its own from the end of
+ * the head on, beside ws_executor_remote; ws_executor_local is the edge's tail alone.
+ *
  * Threads: one thread at a time holds the edge, and it alone calls apply, prepare, head
  * and local. ws_executor_remote may run on any number of other threads meanwhile, also
  * twice for one flight (the first answer counts); a flight is destroyed after all calls
@@ -63,7 +68,8 @@ struct ws_executor_place {
     size_t head_cut, tail_cut;         /* numbers in the variants' models */
     enum ws_codec codec;
     enum ws_encoding encoding;
-    int has_tail; /* 0: the last cut, nobody is asked */
+    double share; /* of feature maps that are sent; 0 where none are shared out */
+    int has_tail; /* 0: the last cut, or nothing sent; nobody is asked */
 };
 /* WS_E_MISMATCH as ws_executor_has. */
 int ws_executor_locate(struct ws_executor_place *out, struct ws_executor *executor,

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "onnx/graph.h"
+#include "split/shapes.h"
 
 struct ws_halves {
     struct ws_engine *engine;
@@ -165,6 +167,49 @@ size_t ws_halves_secondary_count(const struct ws_halves *halves, double share)
 struct ws_fusion ws_halves_fusion(const struct ws_halves *halves, double share)
 {
     return ws_fusion_at(halves->parts.fusion, halves->parts.fusion_count, share);
+}
+
+static int is_open(const struct ws_graph *graph, const size_t *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct ws_value *value =
+            values[i] == WS_NONE ? NULL : &graph->values[values[i]];
+        for (size_t d = 0; value != NULL && d < value->rank; d++) {
+            if (value->dims[d] < 0)
+                return 1;
+        }
+    }
+    return 0;
+}
+
+int ws_halves_edge_work(struct ws_work *out, const struct ws_halves *halves, size_t maps,
+                        struct ws_error *err)
+{
+    struct ws_model *model = NULL;
+    struct ws_graph *graph = NULL;
+    struct ws_work work = {0};
+    int rc = ws_model_open(&model, halves->parts.paths[WS_PARTS_EDGE], err);
+    if (rc == 0)
+        rc = ws_graph_create(&graph, model, err);
+    if (rc == 0)
+        rc = ws_graph_infer_shapes(graph, ws_shapes_from_engine, halves->engine, NULL, 0,
+                                   err);
+    for (size_t n = 0; rc == 0 && n < graph->node_count; n++) {
+        const struct ws_node *node = &graph->nodes[n];
+        struct ws_work one;
+        int times = is_open(graph, node->inputs, node->input_count) ||
+                    is_open(graph, node->outputs, node->output_count);
+        ws_graph_work(&one, graph, n, n + 1);
+        for (int c = 0; c < WS_WORK_CLASS_COUNT; c++) {
+            work.macs[c] += one.macs[c] * (times ? (double)maps : 1);
+            work.bytes[c] += one.bytes[c] * (times ? (double)maps : 1);
+        }
+    }
+    if (rc == 0)
+        *out = work;
+    ws_graph_destroy(graph);
+    ws_model_close(model);
+    return rc;
 }
 
 static void drop(struct ws_engine_value **value)

@@ -15,6 +15,7 @@
 #ifndef WS_SPLIT_HALVES_H
 #define WS_SPLIT_HALVES_H
 
+#include "core/work.h"
 #include "engine/engine.h"
 #include "split/fusion.h"
 #include "split/offload.h"
@@ -39,6 +40,11 @@ const struct ws_parts *ws_halves_parts(const struct ws_halves *halves);
 size_t ws_halves_secondary_count(const struct ws_halves *halves, double share);
 /* As it was fitted for this share. */
 struct ws_fusion ws_halves_fusion(const struct ws_halves *halves, double share);
+
+/* What the edge's tail takes for that many maps, counted from its graph: what has no
+ * fixed size there is counted for each map. */
+int ws_halves_edge_work(struct ws_work *out, const struct ws_halves *halves, size_t maps,
+                        struct ws_error *err);
 
 /* One request's maps. Zero-initialise; ws_division_fini. */
 struct ws_division {

@@ -18,6 +18,7 @@ enum ws_parts_file {
 };
 
 struct ws_parts {
+    char *dir;
     char *paths[WS_PARTS_COUNT];
     char *cloud_name; /* stem of the cloud tail's file */
     size_t map_count;

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "split/sharing.h"
 
 struct ws_route {
     struct ws_splitter *splitter; /* the head's */
@@ -21,10 +22,13 @@ struct ws_route {
     char digest[WS_DIGEST_TEXT];
     char *model_name, *name;
     enum ws_encoding encoding;
+    struct ws_halves *halves; /* NULL: no maps are shared */
+    double share;
 };
 
 struct ws_passage {
     struct ws_route *route;
+    struct ws_sharing *sharing; /* where maps are shared */
     struct ws_engine_value **inputs;
     struct ws_stage_result head;
     pthread_mutex_t lock; /* over what follows */
@@ -107,6 +111,10 @@ int ws_route_create(struct ws_route **out, const struct ws_route_options *option
     route->codec = options->codec;
     route->encoding = options->encoding;
     route->has_tail = options->cut + 1 < ws_splitter_cuts(options->head)->count;
+    route->halves = options->halves;
+    route->share = options->share;
+    if (route->halves != NULL)
+        route->has_tail = ws_halves_secondary_count(route->halves, route->share) > 0;
     int rc = ws_stage_create(&route->head, options->head, options->cut, options->codec,
                              options->ranges, WS_STAGE_HEAD, err);
     if (rc == 0)
@@ -165,9 +173,15 @@ int ws_passage_start(struct ws_passage **out, struct ws_route *route,
     passage->outputs = calloc(route->graph->output_count + 1, sizeof(*passage->outputs));
     int rc =
         passage->inputs == NULL || passage->outputs == NULL ? ws_error_nomem(err) : 0;
-    for (size_t i = 0; rc == 0 && i < count; i++)
+    int has_head = route->halves == NULL || route->has_tail;
+    if (rc == 0 && route->halves != NULL) {
+        rc =
+            ws_sharing_start(&passage->sharing, route->halves, route->share, inputs, err);
+        inputs = rc == 0 ? ws_sharing_wires(passage->sharing) : NULL;
+    }
+    for (size_t i = 0; rc == 0 && has_head && i < count; i++)
         rc = ws_engine_value_from_datum(&passage->inputs[i], engine, &inputs[i], err);
-    if (rc == 0)
+    if (rc == 0 && has_head)
         rc = ws_stage_run(&passage->head, route->head, passage->inputs, err);
     if (rc != 0) {
         ws_passage_destroy(passage);
@@ -179,6 +193,14 @@ int ws_passage_start(struct ws_passage **out, struct ws_route *route,
     passage->head_times = passage->times;
     *out = passage;
     return 0;
+}
+
+int ws_passage_beside(struct ws_passage *passage, double modelled_ms,
+                      struct ws_error *err)
+{
+    return passage->sharing == NULL
+               ? 0
+               : ws_sharing_beside(passage->sharing, modelled_ms, err);
 }
 
 void ws_passage_again(struct ws_passage *passage)
@@ -193,6 +215,7 @@ void ws_passage_destroy(struct ws_passage *passage)
 {
     if (passage == NULL)
         return;
+    ws_sharing_destroy(passage->sharing);
     ws_stage_result_fini(&passage->head);
     for (size_t i = 0; passage->inputs != NULL &&
                        i < ws_splitter_graph(passage->route->splitter)->input_count;
@@ -328,6 +351,7 @@ static int settle(struct ws_passage *passage, struct ws_datum *outputs,
         times->cloud_ns = added->cloud_ns;
         times->decode_ns = added->decode_ns;
         times->local_ns = added->local_ns;
+        times->beside_ns = added->beside_ns;
         times->total_ns += added->total_ns;
         times->tensor_bytes = added->tensor_bytes;
         times->sent_bytes = added->sent_bytes;
@@ -384,6 +408,8 @@ int ws_passage_send(struct ws_passage *passage, struct ws_remote *remote,
         rc = ws_remote_infer(&reply, remote, tensors, wires, &remote_times, err);
     if (rc == 0)
         rc = take_outputs(outputs, passage, &reply, NULL, err);
+    if (rc == 0 && passage->sharing != NULL)
+        rc = ws_sharing_fuse(&outputs[0], &added.beside_ns, passage->sharing, err);
     if (rc == 0) {
         fill_times(&added, &remote_times);
         added.total_ns = ws_clock_now_ns() - start;
@@ -451,9 +477,11 @@ int ws_passage_finish(struct ws_passage *passage, struct ws_error *err)
     int64_t start = ws_clock_now_ns();
     struct ws_datum *outputs = calloc(output_count + 1, sizeof(*outputs));
     int rc = outputs == NULL ? ws_error_nomem(err) : 0;
-    if (rc == 0 && passage->route->has_tail)
+    if (rc == 0 && passage->sharing != NULL)
+        rc = ws_sharing_alone(&outputs[0], passage->sharing, err);
+    else if (rc == 0 && passage->route->has_tail)
         rc = run_tail(&tail, passage, err);
-    if (rc == 0)
+    if (rc == 0 && passage->sharing == NULL)
         rc = take_outputs(outputs, passage, NULL, &tail, err);
     if (rc == 0) {
         added.total_ns = ws_clock_now_ns() - start;

@@ -5,8 +5,10 @@
  * and what the tail is called elsewhere. Head and tail may come from two variants of a
  * model where the tensors that cross agree. Routes may be used from several threads at
  * once; a passage is one thread's at a time, but ws_passage_send, which may run from
- * several at once: the first answer counts. The splitters outlive the route, the route
- * its passages.
+ * several at once: the first answer counts. A route may also be that of a network whose
+ * feature maps are shared (halves.h): then the head is the extractor, what is sent are
+ * the secondary maps, the tail is the cloud's part, and the edge's half runs beside it.
+ * The splitters outlive the route, the route its passages.
  */
 #ifndef WS_SPLIT_PASSAGE_H
 #define WS_SPLIT_PASSAGE_H
@@ -16,6 +18,7 @@
 #include "split/splitter.h"
 #include "split/stage.h"
 
+struct ws_halves; /* split/halves.h */
 struct ws_route;
 
 struct ws_route_options {
@@ -28,6 +31,10 @@ struct ws_route_options {
     enum ws_encoding encoding;
     const char *model_name; /* of the tail's model on a node */
     const char *name;       /* the tail's; NULL: MODEL~CUT~CODEC */
+    /* (optional) Feature maps are shared: `head` is the cloud's part, cut at its input,
+     * and `share` of the maps go there. The halves outlive the route. */
+    struct ws_halves *halves;
+    double share;
 };
 
 /* Whether the tail of one model goes with the head of another: 0, or WS_E_MISMATCH where
@@ -59,6 +66,7 @@ struct ws_passage_times {
     int64_t cloud_ns;    /* the tail, its queue, its reply */
     int64_t decode_ns;   /* on the node and here */
     int64_t local_ns;    /* the tail, where it ran here */
+    int64_t beside_ns;   /* the edge's half of shared maps, meanwhile: in none of these */
     int64_t total_ns;
     uint64_t tensor_bytes; /* that cross, after the codec */
     size_t sent_bytes;     /* the request's body, after the encoding */
@@ -73,6 +81,10 @@ int ws_passage_start(struct ws_passage **out, struct ws_route *route,
                      const struct ws_datum *inputs, struct ws_error *err);
 /* Takes NULL. */
 void ws_passage_destroy(struct ws_passage *passage);
+/* Where maps are shared, starts the edge's half, which then lasts modelled_ms at least;
+ * else nothing. Once, after the start and before anything is sent. */
+int ws_passage_beside(struct ws_passage *passage, double modelled_ms,
+                      struct ws_error *err);
 /* The tail elsewhere. A failure leaves all as it was, for another try. WS_E_END: another
  * answer came first, and this one is dropped. */
 int ws_passage_send(struct ws_passage *passage, struct ws_remote *remote,

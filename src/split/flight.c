@@ -1,0 +1,259 @@
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "split/executor_impl.h"
+
+struct ws_flight {
+    struct ws_executor *executor;
+    const struct ws_executor_way *way;
+    struct ws_passage *passage;
+    int64_t start_ns, head_end_ns;
+    /* Of an emulated edge: waiting that stretched its work, its energy, and what this
+     * machine was too slow by. */
+    int64_t waited_ns, late_ns;
+    double head_j, local_j, beside_j;
+    pthread_mutex_t lock; /* over: */
+    int64_t failed_ns;    /* exchanges that brought nothing */
+    int64_t end_ns;       /* of the last phase */
+};
+
+/* Lets what ran here since start_ns take as long as on the emulated board. */
+static int stretch(struct ws_flight *flight, double *out_j, const struct ws_work *work,
+                   int64_t start_ns, struct ws_error *err)
+{
+    const struct ws_executor *executor = flight->executor;
+    double modelled_ms = 0;
+    if (executor->board == NULL)
+        return 0;
+    int rc = ws_board_predict(&modelled_ms, out_j, executor->board, &executor->board_now,
+                              work, err);
+    if (rc != 0)
+        return rc;
+    int64_t computed = ws_clock_now_ns();
+    int64_t late_ns = ws_stretch_until(start_ns, modelled_ms);
+    flight->waited_ns += ws_clock_now_ns() - computed;
+    flight->late_ns = late_ns > flight->late_ns ? late_ns : flight->late_ns;
+    return 0;
+}
+
+/* The edge's half of shared maps; else nothing. */
+static int start_beside(struct ws_flight *flight, struct ws_error *err)
+{
+    const struct ws_executor *executor = flight->executor;
+    double modelled_ms = 0;
+    int rc = 0;
+    if (executor->parts != NULL && executor->board != NULL)
+        rc = ws_board_predict(&modelled_ms, &flight->beside_j, executor->board,
+                              &executor->board_now, &flight->way->beside_work, err);
+    return rc == 0 ? ws_passage_beside(flight->passage, modelled_ms, err) : rc;
+}
+
+int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
+                     const struct ws_setting *setting, const struct ws_datum *inputs,
+                     struct ws_error *err)
+{
+    struct ws_executor_way *way = NULL;
+    int rc = ws_executor_way_of(&way, executor, setting, err);
+    if (rc != 0)
+        return rc;
+    struct ws_flight *flight = calloc(1, sizeof(*flight));
+    if (flight == NULL)
+        return ws_error_nomem(err);
+    pthread_mutex_init(&flight->lock, NULL);
+    flight->executor = executor;
+    flight->way = way;
+    flight->start_ns = ws_clock_now_ns();
+    rc = ws_passage_start(&flight->passage, way->route, inputs, err);
+    if (rc == 0 && !way->place.has_tail)
+        rc = ws_passage_finish(flight->passage, err);
+    if (rc == 0)
+        rc = stretch(flight, &flight->head_j, &way->head_work, flight->start_ns, err);
+    if (rc == 0)
+        rc = start_beside(flight, err);
+    flight->end_ns = flight->head_end_ns = ws_clock_now_ns();
+    if (rc != 0)
+        ws_flight_destroy(flight);
+    else
+        *out = flight;
+    return rc;
+}
+
+/* A phase that took from `start_ns` until now is over. */
+static void end_phase(struct ws_flight *flight, int64_t start_ns, int has_failed)
+{
+    int64_t now = ws_clock_now_ns();
+    pthread_mutex_lock(&flight->lock);
+    flight->end_ns = now;
+    if (has_failed)
+        flight->failed_ns += now - start_ns;
+    pthread_mutex_unlock(&flight->lock);
+}
+
+int ws_executor_remote(struct ws_flight *flight, const char *url, int64_t timeout_ms,
+                       struct ws_error *err)
+{
+    struct ws_pool *pool = flight->executor->pool;
+    struct ws_remote_options options = {
+        .url = url, .identity = flight->executor->identity, .timeout_ms = timeout_ms};
+    struct ws_remote *remote = NULL;
+    int64_t start = ws_clock_now_ns();
+    ws_passage_describe(&options, flight->passage);
+    int rc = ws_pool_take(&remote, pool, &options, err);
+    if (rc == 0) {
+        rc = ws_passage_send(flight->passage, remote, err);
+        /* After an answer of any kind the connection is as good as before. */
+        ws_pool_give(pool, url, remote, rc == 0 || rc == WS_E_END || rc == WS_E_REMOTE);
+    }
+    if (rc != WS_E_END)
+        end_phase(flight, start, rc != 0);
+    return rc;
+}
+
+int ws_executor_local(struct ws_flight *flight, struct ws_error *err)
+{
+    int64_t start = ws_clock_now_ns();
+    int rc = ws_passage_finish(flight->passage, err);
+    if (rc == 0)
+        rc = stretch(flight, &flight->local_j, &flight->way->tail_work, start, err);
+    if (rc != WS_E_END)
+        end_phase(flight, start, rc != 0);
+    return rc;
+}
+
+void ws_executor_again(struct ws_flight *flight)
+{
+    ws_passage_again(flight->passage);
+    flight->failed_ns = 0;
+    flight->local_j = 0;
+}
+
+int ws_flight_is_done(const struct ws_flight *flight)
+{
+    return ws_passage_is_done(flight->passage);
+}
+
+const struct ws_datum *ws_flight_outputs(const struct ws_flight *flight,
+                                         size_t *out_count)
+{
+    return ws_passage_outputs(flight->passage, out_count);
+}
+
+const struct ws_graph *ws_flight_graph(const struct ws_flight *flight)
+{
+    return ws_passage_graph(flight->passage);
+}
+
+const struct ws_passage_times *ws_flight_times(const struct ws_flight *flight)
+{
+    return ws_passage_times(flight->passage);
+}
+
+static double ms(int64_t ns)
+{
+    return (double)ns / 1e6;
+}
+
+double ws_flight_head_ms(const struct ws_flight *flight)
+{
+    return ms(flight->head_end_ns - flight->start_ns);
+}
+
+int ws_flight_head_energy(double *out_j, const struct ws_flight *flight,
+                          struct ws_error *err)
+{
+    const struct ws_executor *executor = flight->executor;
+    struct ws_energy energy;
+    if (executor->board != NULL) {
+        *out_j = flight->head_j;
+        return 0;
+    }
+    if (executor->sampler == NULL)
+        return ws_error_set(err, WS_E_UNKNOWN, "the edge has no meter");
+    int rc = ws_sampler_energy(&energy, executor->sampler, executor->meter,
+                               flight->start_ns, flight->head_end_ns, err);
+    if (rc == 0)
+        *out_j = energy.energy_j;
+    return rc;
+}
+
+int64_t ws_flight_late_ns(const struct ws_flight *flight)
+{
+    return flight->late_ns;
+}
+
+/* What the edge did while it waited. */
+static int64_t hidden_ns(const struct ws_flight *flight)
+{
+    const struct ws_passage_times *times = ws_passage_times(flight->passage);
+    int64_t away_ns = times->exchange_ns + flight->failed_ns;
+    return times->beside_ns < away_ns ? times->beside_ns : away_ns;
+}
+
+/* Latency and its parts. */
+static void tell_times(struct ws_outcome *out, const struct ws_flight *flight)
+{
+    const struct ws_passage_times *times = ws_passage_times(flight->passage);
+    int64_t edge_ns = times->total_ns - times->exchange_ns + flight->waited_ns;
+    int64_t away_ns = times->exchange_ns + flight->failed_ns;
+    int was_asked = times->exchange_ns > 0;
+    ws_outcome_set(out, WS_LATENCY_MS, ms(edge_ns + away_ns));
+    ws_outcome_set(out, WS_EDGE_MS, ms(edge_ns + hidden_ns(flight)));
+    if (flight->executor->parts != NULL)
+        ws_outcome_set(out, WS_BESIDE_MS, ms(times->beside_ns));
+    if (!was_asked || times->is_told) {
+        int64_t cloud_ns = was_asked ? times->node.total_ns : 0;
+        ws_outcome_set(out, WS_TRANSFER_MS, ms(away_ns - cloud_ns));
+        ws_outcome_set(out, WS_CLOUD_MS, ms(cloud_ns));
+    }
+    /* What an encoding made of the tensors is what crosses. */
+    ws_outcome_set(out, WS_TENSOR_BYTES,
+                   times->sent_bytes > 0 && times->sent_bytes < times->tensor_bytes
+                       ? (double)times->sent_bytes
+                       : (double)times->tensor_bytes);
+}
+
+/* The edge's energy, what it draws while it waits included. */
+static int edge_energy(double *out_j, const struct ws_flight *flight)
+{
+    const struct ws_executor *executor = flight->executor;
+    struct ws_energy energy;
+    if (executor->board != NULL) {
+        int64_t idle_ns = ws_passage_times(flight->passage)->exchange_ns +
+                          flight->failed_ns - hidden_ns(flight);
+        *out_j = flight->head_j + flight->local_j + flight->beside_j +
+                 ws_board_idle_w(executor->board) * (double)idle_ns / 1e9;
+        return 0;
+    }
+    if (executor->sampler == NULL)
+        return WS_E_UNKNOWN;
+    int rc = ws_sampler_energy(&energy, executor->sampler, executor->meter,
+                               flight->start_ns, flight->end_ns, NULL);
+    if (rc == 0)
+        *out_j = energy.energy_j;
+    return rc;
+}
+
+void ws_flight_outcome(struct ws_outcome *out, const struct ws_flight *flight)
+{
+    double edge_j = 0, cloud_j = 0;
+    *out = (struct ws_outcome){.truth = flight->executor->board != NULL ? WS_MODELLED
+                                                                        : WS_MEASURED};
+    tell_times(out, flight);
+    if (ws_passage_times(flight->passage)->exchange_ns == 0)
+        ws_outcome_set(out, WS_CLOUD_ENERGY_J, 0);
+    if (edge_energy(&edge_j, flight) == 0)
+        ws_outcome_set(out, WS_EDGE_ENERGY_J, edge_j);
+    if (ws_outcome_knows(out, WS_EDGE_ENERGY_J) &&
+        ws_outcome_get(&cloud_j, out, WS_CLOUD_ENERGY_J) == 0)
+        ws_outcome_set(out, WS_ENERGY_J, edge_j + cloud_j);
+}
+
+void ws_flight_destroy(struct ws_flight *flight)
+{
+    if (flight == NULL)
+        return;
+    ws_passage_destroy(flight->passage);
+    pthread_mutex_destroy(&flight->lock);
+    free(flight);
+}
