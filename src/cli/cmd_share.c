@@ -11,6 +11,7 @@
 #include "base/stats.h"
 #include "cli/command.h"
 #include "cli/model_options.h"
+#include "cli/secure_options.h"
 #include "cli/syntax.h"
 #include "onnx/npy.h"
 #include "onnx/tensorpb.h"
@@ -47,7 +48,8 @@ static const char usage[] =
     "  --seed N           of the random maps (default 1)\n"
     "  --timeout MS       for the cloud's half of one request (default 1000)\n"
     "  --limit N          the first N samples only\n"
-    "  --json             prints the result as JSON\n" WS_MODEL_OPTIONS_HELP "\n"
+    "  --json             prints the result as JSON\n" WS_IDENTITY_OPTIONS_HELP
+        WS_MODEL_OPTIONS_HELP "\n"
     "example: wattshed node etc/dvfo/cifar10_cloud.onnx &\n"
     "         wattshed share etc/dvfo --node http://127.0.0.1:8000 --share 0.3 \\\n"
     "             --input picture.npy\n";
@@ -56,6 +58,7 @@ enum { SHARES_MAX = 101 };
 
 struct share_options {
     struct ws_model_options model;
+    struct ws_identity_options identity;
     const char *dir, *node, *input, *samples, *labels, *records;
     double shares[SHARES_MAX];
     size_t share_count;
@@ -130,6 +133,7 @@ static const struct option long_options[] = {
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"limit", required_argument, NULL, OPT_LIMIT},
     {"json", no_argument, NULL, OPT_JSON},
+    WS_IDENTITY_LONG_OPTIONS,
     WS_MODEL_LONG_OPTIONS,
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -214,6 +218,8 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
         options->json = 1;
         return 0;
     default:
+        if (option >= WS_OPT_LISTEN)
+            return ws_identity_options_take(&options->identity, option, value, err);
         return ws_model_options_take(&options->model, option, value, err);
     }
 }
@@ -316,6 +322,7 @@ static int open_scene(struct scene *scene, struct ws_error *err)
         const struct ws_offload_options to = {.splitter = scene->cloud,
                                               .model_name = parts.cloud_name,
                                               .url = options->node,
+                                              .identity = options->identity.identity,
                                               .codec = options->codec,
                                               .encoding = options->encoding,
                                               .timeout_ms = options->timeout_ms};
@@ -728,6 +735,7 @@ int ws_cmd_share(int argc, char **argv)
             status = ws_cli_fail(&err);
     }
     ws_model_options_fini(&options->model);
+    ws_identity_options_fini(&options->identity);
     free(options);
     return status;
 }

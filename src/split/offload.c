@@ -17,6 +17,7 @@ struct ws_offload {
     enum ws_codec codec;
     enum ws_encoding encoding;
     int64_t timeout_ms;
+    struct ws_http_identity identity;
     /* The thread's alone. */
     struct ws_relay *relay;
     struct ws_pipe *pipe;
@@ -64,6 +65,7 @@ static int run_there(struct ws_offload *offload)
         const struct ws_relay_options options = {.codec = offload->codec,
                                                  .model_name = offload->model_name,
                                                  .url = offload->url,
+                                                 .identity = offload->identity,
                                                  .encoding = offload->encoding,
                                                  .timeout_ms = offload->timeout_ms};
         rc = ws_relay_create(&offload->relay, offload->splitter, &options, &offload->err);
@@ -138,6 +140,7 @@ int ws_offload_create(struct ws_offload **out, const struct ws_offload_options *
     offload->codec = options->codec;
     offload->encoding = options->encoding;
     offload->timeout_ms = options->timeout_ms;
+    offload->identity = options->identity;
     int rc = prepare(offload, options, err);
     if (rc != 0)
         ws_offload_destroy(offload);

@@ -17,7 +17,8 @@ struct ws_offload;
 struct ws_offload_options {
     struct ws_splitter *splitter;
     const char *model_name;
-    const char *url; /* NULL: in this process */
+    const char *url;                  /* NULL: in this process */
+    struct ws_http_identity identity; /* to show there; its strings must outlive */
     enum ws_codec codec;
     enum ws_encoding encoding;
     int64_t timeout_ms; /* of an exchange with the node, whoever waits for it */
