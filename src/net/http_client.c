@@ -23,6 +23,7 @@ struct ws_http_client {
     char *url;
     size_t body_max;
     int64_t timeout_ms;
+    const atomic_int *stop; /* may be NULL */
     struct ws_body body;
     struct ws_buf small; /* a small request's body in one piece */
     const struct ws_http_call *call;
@@ -120,6 +121,14 @@ static size_t on_header(char *line, size_t item, size_t count, void *user)
     return client->rc == 0 ? size : 0;
 }
 
+/* The library calls this now and then, at least once a second. */
+static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    const struct ws_http_client *client = user;
+    (void)a, (void)b, (void)c, (void)d;
+    return atomic_load(client->stop) != 0;
+}
+
 static void set_options(struct ws_http_client *client,
                         const struct ws_http_client_options *options)
 {
@@ -143,6 +152,12 @@ static void set_options(struct ws_http_client *client,
     (void)curl_easy_setopt(curl, CURLOPT_READDATA, client);
     (void)curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_seek);
     (void)curl_easy_setopt(curl, CURLOPT_SEEKDATA, client);
+    client->stop = options->stop;
+    if (client->stop != NULL) {
+        (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+        (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
+    }
 }
 
 /* The library copies what it is told here, the header excepted. */
@@ -268,10 +283,10 @@ static int perform(struct ws_http_client *client, const struct ws_http_call *cal
                             call->path, client->err.text);
     if (code == CURLE_OK)
         return 0;
-    return ws_error_set(err, code == CURLE_OPERATION_TIMEDOUT ? WS_E_TIMEOUT : WS_E_IO,
-                        "%s %s%s: %s", call->method, client->url, call->path,
-                        client->text[0] != '\0' ? client->text
-                                                : curl_easy_strerror(code));
+    int is_time = code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK;
+    return ws_error_set(
+        err, is_time ? WS_E_TIMEOUT : WS_E_IO, "%s %s%s: %s", call->method, client->url,
+        call->path, client->text[0] != '\0' ? client->text : curl_easy_strerror(code));
 }
 
 int ws_http_client_call(struct ws_http_answer *out, struct ws_http_client *client,

@@ -8,6 +8,7 @@
 #ifndef WS_NET_HTTP_CLIENT_H
 #define WS_NET_HTTP_CLIENT_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,9 @@ struct ws_http_client_options {
     int64_t connect_timeout_ms; /* 0: 10 s */
     int64_t timeout_ms;         /* of a whole exchange; 0: 300 s */
     size_t body_max;            /* bytes of a reply; 0: WS_OIP_BODY_MAX */
+    /* (optional) Once it is not 0, a call in progress ends within about a second, and
+     * others at once, with WS_E_TIMEOUT. For stopping from another thread. */
+    const atomic_int *stop;
 };
 
 /* `url` is http://HOST:PORT or https://HOST:PORT, optionally with a path in front of what

@@ -174,7 +174,8 @@ int ws_remote_open(struct ws_remote **out, const struct ws_remote_options *optio
                    struct ws_error *err)
 {
     const struct ws_http_client_options http = {.identity = options->identity,
-                                                .timeout_ms = options->timeout_ms};
+                                                .timeout_ms = options->timeout_ms,
+                                                .stop = options->stop};
     struct ws_remote *remote = calloc(1, sizeof(*remote));
     if (remote == NULL)
         return ws_error_nomem(err);

@@ -8,6 +8,8 @@
 #ifndef WS_SPLIT_REMOTE_H
 #define WS_SPLIT_REMOTE_H
 
+#include <stdatomic.h>
+
 #include "net/http_client.h"
 #include "wire/encoding.h"
 #include "wire/oip.h"
@@ -24,6 +26,7 @@ struct ws_remote_options {
     const char *digest;        /* of the model here; NULL: there is none to compare */
     enum ws_encoding encoding; /* of bodies, both ways */
     int64_t timeout_ms;        /* of one request; 0: the client's default */
+    const atomic_int *stop;    /* (optional) as for ws_http_client_options */
 };
 
 /* How long an exchange took, as seen from here, in ns. */
