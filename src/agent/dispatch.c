@@ -11,6 +11,8 @@ enum {
     LEVELS = WS_SHARE_LEVELS_MAX,
     /* Chunks of a node that are known at once: those it has, and late ones. */
     CHUNKS = 4 * WS_DISPATCH_DEPTH,
+    /* Times in a batch that a new plan spends what older ones kept back. */
+    SPENDINGS = 16,
 };
 
 static const double DRIFT = 0.05; /* of a node's speed that makes a plan stale */
@@ -67,6 +69,7 @@ struct ws_dispatch {
     struct input *inputs;
     size_t cursor; /* no pending input before it */
     size_t pending, out, done;
+    size_t part;            /* of SPENDINGS */
     double right, energy_j; /* of what is done */
     double out_right;       /* of what is out */
     double start_s, planned_s;
@@ -152,9 +155,11 @@ static void pose(struct ws_share_problem *out, struct ws_share_node *nodes, size
                                      .keep = options->keep};
     out->min_accuracy = fmin(1.0, fmax(0.0, wanted / left));
     if (options->images_per_s > 0) {
-        double end = dispatch->start_s + (double)options->images / options->images_per_s;
+        double whole_s = (double)options->images / options->images_per_s;
+        double left_s = dispatch->start_s + whole_s - now_s;
+        double kept_s = options->reserve * fmax(left_s, 0.1 * whole_s);
         /* Too late already is still a requirement: as soon as possible. */
-        out->budget_s = fmax(1e-6, (end - now_s) * (1.0 - options->reserve));
+        out->budget_s = fmax(1e-6, left_s - kept_s);
     }
     for (size_t i = 0; i < options->node_count; i++) {
         struct node *node = &dispatch->nodes[i];
@@ -222,6 +227,30 @@ static void adopt_plan(struct ws_dispatch *dispatch)
     dispatch->plans = 1;
 }
 
+static void take_node(struct node *node, const struct ws_dispatch_options *options,
+                      size_t number)
+{
+    const struct ws_dispatch_node *from = &options->nodes[number];
+    *node = (struct node){.level_count = from->level_count,
+                          .delay_s = from->delay_s,
+                          .send_s = from->send_s,
+                          .request_s = from->request_s,
+                          .is_up = !from->is_away,
+                          .scale = 1.0,
+                          .planned_with = 1.0};
+    memcpy(node->levels, from->levels, from->level_count * sizeof(*from->levels));
+    for (size_t j = 0; j < node->level_count; j++)
+        node->chunk[j] = long_run_chunk(node, j, options);
+}
+
+double ws_dispatch_image_s(const struct ws_dispatch_options *options, size_t number,
+                           size_t level)
+{
+    struct node node;
+    take_node(&node, options, number);
+    return image_s(&node, level);
+}
+
 static int check_counts(const struct ws_dispatch_options *options, struct ws_error *err)
 {
     size_t sum = 0;
@@ -278,18 +307,8 @@ int ws_dispatch_create(struct ws_dispatch **out,
     dispatch->pending = options->images;
     dispatch->start_s = now_s;
     for (size_t i = 0; i < options->node_count; i++) {
-        struct node *node = &dispatch->nodes[i];
-        const struct ws_dispatch_node *from = &options->nodes[i];
-        memcpy(node->levels, from->levels, from->level_count * sizeof(*from->levels));
-        node->level_count = from->level_count;
-        node->delay_s = from->delay_s;
-        node->send_s = from->send_s;
-        node->request_s = from->request_s;
-        for (size_t j = 0; j < node->level_count; j++)
-            node->chunk[j] = long_run_chunk(node, j, options);
-        node->is_up = !from->is_away;
-        node->scale = node->planned_with = 1.0;
-        node->free_s = now_s;
+        take_node(&dispatch->nodes[i], options, i);
+        dispatch->nodes[i].free_s = now_s;
     }
     rc = dispatch->inputs == NULL ? ws_error_nomem(err)
                                   : ws_share_create(&dispatch->share, err);
@@ -353,6 +372,9 @@ static size_t chunk_size(const struct node *node, size_t level)
     if (in_hand(node) == 0)
         size = (size + 3) / 4;
     size = size < end ? size : end;
+    /* Half of what hides an exchange is the least that still hides most of it. */
+    size_t hidden = (node->chunk[level] + 1) / 2;
+    least = least > hidden ? least : hidden;
     size = size > least ? size : least;
     if (size > node->chunk[level])
         size = node->chunk[level];
@@ -529,6 +551,10 @@ void ws_dispatch_done(struct ws_dispatch *dispatch, const struct ws_dispatch_chu
             dispatch->energy_j += level->energy_j;
     }
     learn(dispatch, chunk, now_s);
+    /* As the end comes nearer less has to be kept back for it: the rest can be spent. */
+    size_t part = dispatch->done * SPENDINGS / dispatch->options.images;
+    dispatch->is_stale |= part != dispatch->part;
+    dispatch->part = part;
     if (known != NULL) {
         dispatch->is_stale |= known->is_late;
         forget(node, known);

@@ -45,7 +45,8 @@ struct ws_dispatch_options {
     int knows_energy;
     enum ws_share_goal goal;
     enum ws_share_keep keep;
-    /* Share of the time left that a plan keeps back for what it does not foresee. */
+    /* Share of the time left that a plan keeps back for what it does not foresee, and at
+     * least a tenth of that share of the whole time. */
     double reserve;
     size_t chunk_max; /* images of one chunk; 0: as many as suit */
     /* A plan to carry out as it is, [node_count * WS_SHARE_LEVELS_MAX]: for comparing
@@ -70,6 +71,11 @@ struct ws_dispatch_state {
     size_t doubles;  /* answers that came for inputs that were done */
     size_t up;       /* nodes that are there */
 };
+
+/* Time of an image in a long run of a node at a level, as plans see it: of computing, a
+ * chunk's share of what a request costs included, or of the link, whichever is slower. */
+double ws_dispatch_image_s(const struct ws_dispatch_options *options, size_t node,
+                           size_t level);
 
 int ws_dispatch_create(struct ws_dispatch **out,
                        const struct ws_dispatch_options *options, double now_s,
