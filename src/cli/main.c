@@ -13,6 +13,7 @@ static const struct ws_command commands[] = {
      "run a model with the network between: head here, tail there"},
     {"keys", ws_cmd_keys, "certificates and tokens for a fleet"},
     {"load", ws_cmd_load, "send a workload with deadlines to any server"},
+    {"distribute", ws_cmd_distribute, "share a batch among unequal nodes"},
     {"node", ws_cmd_node, "host models and tails of cuts for clients of the network"},
     {"plan", ws_cmd_plan, "search a testbed for the settings worth choosing from"},
     {"replay", ws_cmd_replay,
