@@ -9,7 +9,10 @@
 #include "base/clock.h"
 #include "wire/encoding.h"
 
-enum { ENCODE_BYTES_MIN = 1024 }; /* a shorter reply is not worth packing */
+enum {
+    ENCODE_BYTES_MIN = 1024, /* a shorter reply is not worth packing */
+    JSON_COST = 20,          /* bytes that a parsed byte of JSON takes at worst, "0," */
+};
 
 /* A year: longer than that is no deadline, and cannot overflow. */
 static const int64_t TIMEOUT_US_MAX = (int64_t)365 * 24 * 3600 * 1000000;
@@ -36,7 +39,9 @@ static int decode_body(const uint8_t **out, size_t *out_size, struct ws_infer *i
     *out = (const uint8_t *)infer->decoded.data;
     *out_size = infer->decoded.size;
     infer->is_too_large = rc == WS_E_LIMIT;
-    return rc == 0 ? 0 : ws_error_context(err, "the request's body");
+    if (rc == 0)
+        return ws_http_request_hold(request, *out_size, err);
+    return ws_error_context(err, "the request's body");
 }
 
 static int parse_body(struct ws_infer *infer, const struct ws_stage_port *ports,
@@ -51,6 +56,11 @@ static int parse_body(struct ws_infer *infer, const struct ws_stage_port *ports,
         rc = ws_oip_header_size(
             &header_size,
             ws_http_request_header(request, "Inference-Header-Content-Length"), size,
+            err);
+    if (rc == 0)
+        rc = ws_http_request_hold(
+            request,
+            JSON_COST * (header_size == WS_OIP_NO_HEADER ? size : (uint64_t)header_size),
             err);
     if (rc == 0)
         rc = ws_oip_request_parse(&infer->request, body, size, header_size, err);

@@ -237,6 +237,122 @@ static void test_drip(void **state)
     (void)close(fd);
 }
 
+/* A header in drips: cut off when its time is up, whatever comes meanwhile; likewise one
+ * behind a request that was answered. */
+static void test_drip_header(void **state)
+{
+    static const char first[] = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n";
+    static const char head[] = "GET /echo HTTP/1.1\r\nX-Long: ";
+    const struct scene *scene = *state;
+    char text[4096];
+    for (int is_second = 0; is_second <= 1; is_second++) {
+        int fd = raw_connect(scene->listen.port);
+        if (is_second) {
+            assert_int_equal(raw_send(fd, first, strlen(first)), 0);
+            assert_true(raw_receive(fd, text, sizeof(text), "\r\n\r\n") > 0);
+        }
+        assert_int_equal(raw_send(fd, head, strlen(head)), 0);
+        int is_cut = 0;
+        for (int i = 0; i < 100 && !is_cut; i++) {
+            is_cut = raw_send(fd, "x", 1) != 0;
+            ws_clock_sleep_until(ws_clock_now_ns() + 100000000);
+        }
+        assert_true(is_cut);
+        (void)close(fd);
+        check_alive(scene);
+    }
+}
+
+static void test_large_header(void **state)
+{
+    const struct scene *scene = *state;
+    static char head[WS_HTTP_HEADERS_MAX + 200];
+    char text[4096];
+    int length = snprintf(head, sizeof(head), "GET /echo HTTP/1.1\r\nHost: x\r\nX-L: ");
+    memset(head + length, 'x', WS_HTTP_HEADERS_MAX);
+    memcpy(head + length + WS_HTTP_HEADERS_MAX, "\r\n\r\n", 5);
+    int fd = raw_connect(scene->listen.port);
+    assert_int_equal(raw_send(fd, head, strlen(head)), 0);
+    assert_true(raw_receive(fd, text, sizeof(text), "}") > 12);
+    assert_memory_equal(text + 9, "431", 3);
+    (void)close(fd);
+    check_alive(scene);
+}
+
+struct caller {
+    pthread_t thread;
+    const char *url;
+    const char *path;
+    size_t size;
+    int status;
+};
+
+static void *call_once(void *user)
+{
+    struct caller *caller = user;
+    struct ws_http_client *client = connect_to(caller->url, 20000);
+    char *bytes = calloc(1, caller->size + 1);
+    const struct ws_oip_part part = {bytes, caller->size};
+    const struct ws_http_call call = {
+        .method = "POST", .path = caller->path, .parts = &part, .part_count = 1};
+    struct ws_http_answer answer = {0};
+    assert_non_null(bytes);
+    assert_int_equal(ws_http_client_call(&answer, client, &call, NULL), 0);
+    caller->status = answer.status;
+    ws_http_client_destroy(client);
+    free(bytes);
+    return NULL;
+}
+
+/* More requests or bytes in hand than the server has room for: some are turned away with
+ * 503, the others are answered. */
+static void test_overload(void **state)
+{
+    enum { CALLERS = 6 };
+    (void)state;
+    for (int by_bytes = 0; by_bytes <= 1; by_bytes++) {
+        struct ws_listen listen;
+        struct ws_http_server *server = NULL;
+        struct caller callers[CALLERS];
+        char url[80];
+        int counts[2] = {0};
+        assert_int_equal(ws_listen_open(&listen, "127.0.0.1:0", 1, NULL), 0);
+        const struct ws_http_server_options options = {
+            .fd = listen.fd,
+            .handler = handle,
+            .body_max = BODY_MAX,
+            .idle_s = 10,
+            .grace_s = 10,
+            .requests_max = by_bytes ? 0 : 3,
+            .held_max = by_bytes ? 1 << 20 : 0,
+        };
+        assert_int_equal(ws_http_server_start(&server, &options, NULL), 0);
+        (void)snprintf(url, sizeof(url), "http://%s", listen.text);
+        for (size_t i = 0; i < CALLERS; i++) {
+            callers[i] = (struct caller){
+                .url = url, .path = "/sleep", .size = by_bytes ? 300000 : 10};
+            assert_int_equal(
+                pthread_create(&callers[i].thread, NULL, call_once, &callers[i]), 0);
+        }
+        for (size_t i = 0; i < CALLERS; i++) {
+            assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
+            assert_true(callers[i].status == 200 || callers[i].status == 503);
+            counts[callers[i].status == 200]++;
+        }
+        assert_true(counts[1] >= 3);
+        /* What was held is given back. */
+        struct caller last = {.url = url, .path = "/echo", .size = 300000};
+        (void)call_once(&last);
+        assert_int_equal(last.status, 200);
+        /* One request alone can be too much. */
+        last.size = 2 << 20;
+        (void)call_once(&last);
+        assert_int_equal(last.status, by_bytes ? 503 : 200);
+        ws_http_server_stop(server, 1000);
+        ws_listen_close(&listen);
+    }
+}
+
 static void test_client_errors(void **state)
 {
     const struct scene *scene = *state;
@@ -340,6 +456,9 @@ int main(void)
         cmocka_unit_test(test_bad_requests),
         cmocka_unit_test(test_chunked_too_large),
         cmocka_unit_test(test_drip),
+        cmocka_unit_test(test_drip_header),
+        cmocka_unit_test(test_large_header),
+        cmocka_unit_test(test_overload),
         cmocka_unit_test(test_client_errors),
         cmocka_unit_test(test_client_dying_server),
         cmocka_unit_test(test_listen_refused),
