@@ -12,6 +12,7 @@ static const struct ws_command commands[] = {
     {"infer", ws_cmd_infer,
      "run a model with the network between: head here, tail there"},
     {"keys", ws_cmd_keys, "certificates and tokens for a fleet"},
+    {"knobs", ws_cmd_knobs, "set knobs for a daemon that may not, from a list"},
     {"load", ws_cmd_load, "send a workload with deadlines to any server"},
     {"distribute", ws_cmd_distribute, "share a batch among unequal nodes"},
     {"node", ws_cmd_node, "host models and tails of cuts for clients of the network"},

@@ -261,7 +261,7 @@ int ws_device_open(struct ws_device **out, struct ws_sysfs *fs,
         if (device->lease_path == NULL)
             rc = ws_error_nomem(err);
     }
-    if (rc == 0)
+    if (rc == 0 && !options->bare)
         rc = discover(device, err);
     if (rc != 0) {
         (void)ws_device_close(device, NULL);

@@ -21,6 +21,7 @@ struct ws_device;
 struct ws_device_options {
     const char *lease_path; /* NULL: ws_lease_default_path */
     int catch_signals;      /* as ws_lease_catch_signals */
+    int bare;               /* discovers nothing: its knobs are to be added */
     int own_processors;     /* a tree's processors are this machine's: edge.cpus on it */
 };
 

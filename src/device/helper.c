@@ -43,10 +43,8 @@ static int is_allowed_user(const struct ws_helper_options *options, int fd)
     socklen_t size = sizeof(peer);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
         return 0;
-    for (size_t i = 0; i < options->user_count; i++) {
-        if (options->users[i] == peer.uid)
-            return 1;
-    }
+    if (options->serves(options->user, peer.uid))
+        return 1;
     ws_log(WS_LOG_WARNING, "turned user %u away", (unsigned)peer.uid);
     return 0;
 }
@@ -183,7 +181,7 @@ static void take_client(const struct ws_helper_options *options, int *client_fd)
         (void)say(fd, "denied this user is not served");
     else if (*client_fd >= 0)
         (void)say(fd, "busy another process holds the knobs");
-    else {
+    else if (say(fd, "hello") == 0) {
         *client_fd = fd;
         return;
     }

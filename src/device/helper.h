@@ -1,6 +1,7 @@
 /*
  * Knobs at second hand: a small process that may write sysfs sets them for a daemon that
- * may not, because strangers talk to that one. They speak over a Unix socket, one text
+ * may not, because strangers talk to that one. They speak over a Unix socket. The helper
+ * says hello, or else denied or busy with a reason, and hangs up; then there is one text
  * message for each question and answer:
  *
  *     list               knob NAME KIND VALUE ...   for each, then: end
@@ -21,7 +22,7 @@
 
 #include "device/device.h"
 
-enum { WS_HELPER_MESSAGE_MAX = 65536, WS_HELPER_USERS_MAX = 16 };
+enum { WS_HELPER_MESSAGE_MAX = 65536 };
 
 /* The list of allowed settings. */
 struct ws_helper_line {
@@ -48,10 +49,10 @@ void ws_helper_answer(char *reply, size_t size, struct ws_device *device,
 struct ws_helper_options {
     struct ws_device *device;
     const struct ws_helper_list *list;
-    int listen_fd; /* ws_helper_listen's */
-    int stop_fd;   /* readable: it is time to end */
-    uid_t users[WS_HELPER_USERS_MAX];
-    size_t user_count;
+    int listen_fd;                        /* ws_helper_listen's */
+    int stop_fd;                          /* readable: it is time to end */
+    int (*serves)(void *user, uid_t uid); /* asked for each connection */
+    void *user;
 };
 
 /* A socket at this path, in place of a dead one; anybody can connect, which by itself

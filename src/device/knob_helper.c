@@ -121,8 +121,8 @@ static int add_knob(struct ws_device *device, struct line *line, char *text,
     if (values == NULL || knob == NULL)
         rc = ws_error_nomem(err);
     else if (count == 0 || word != NULL)
-        rc = ws_error_set(err, WS_E_FORMAT, "the knob helper lists a knob with %zu values",
-                          count);
+        rc = ws_error_set(err, WS_E_FORMAT,
+                          "the knob helper lists a knob with %zu values", count);
     else if ((knob->name = strdup(name)) == NULL)
         rc = ws_error_nomem(err);
     if (rc != 0) {
@@ -174,8 +174,10 @@ int ws_device_add_helper(struct ws_device *device, const char *path, struct ws_e
         return rc;
     }
     line->users = 1;
-    /* A helper that turns us away says so before it is asked; then this need not arrive. */
-    (void)send(line->fd, "list", 4, MSG_NOSIGNAL);
+    rc = hear(text, WS_HELPER_MESSAGE_MAX + 1, line->fd, err);
+    if (rc == 0 &&
+        (strcmp(text, "hello") != 0 || send(line->fd, "list", 4, MSG_NOSIGNAL) != 4))
+        rc = ws_error_set(err, WS_E_FORMAT, "%s: no knob helper", path);
     while (rc == 0) {
         rc = hear(text, WS_HELPER_MESSAGE_MAX + 1, line->fd, err);
         if (rc != 0 || strcmp(text, "end") == 0)

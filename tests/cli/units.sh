@@ -1,0 +1,31 @@
+#!/bin/sh
+# The systemd units of etc/systemd: hardened as far as systemd itself can tell, and every
+# option that they use is one that the program has. Usage: units.sh WATTSHED SOURCE
+set -eu
+wattshed=$1
+units=$2/etc/systemd
+status=0
+lacking=$(for unit in node serve knobs; do
+    # Folded lines first; then each word that looks like an option.
+    sed -e ':a' -e '/\\$/N; s/\\\n//; ta' "$units/wattshed-$unit.service" |
+        sed -n 's/^ExecStart=//p' | grep -o -e '--[a-z-]*' | while read -r option; do
+        "$wattshed" "$unit" -h | grep -q -e "$option" || echo "wattshed $unit: $option"
+    done
+done)
+if [ -n "$lacking" ]; then
+    echo "the units use what the program lacks: $lacking"
+    status=1
+fi
+if ! systemd-analyze --version 2>/dev/null | grep -q 'systemd 25[2-9]'; then
+    echo "no systemd-analyze of 252 or later: the units' exposure was not looked at"
+    exit $status
+fi
+for unit in node serve knobs; do
+    # Exposure in tenths, of 100; an ordinary service has 96.
+    systemd-analyze security --offline=yes --threshold=20 \
+        "$units/wattshed-$unit.service" >/dev/null 2>&1 || {
+        echo "wattshed-$unit.service is exposed to more than 2.0"
+        status=1
+    }
+done
+exit $status
