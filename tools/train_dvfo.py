@@ -15,7 +15,8 @@ What comes out, each part an ONNX file with fixed names:
 First the unsplit network is trained; then, from it, the two tails together with it: every
 picture of a batch draws its own share, the maps are divided by importance, and each tail
 learns from the labels and from the unsplit network's answer (distillation), and both from
-their weighted mixture. Temperatures and the weight lambda of the mixture are fitted for
+their weighted mixture. Last the extractor and the unsplit network stand still, and the
+tails learn on, each the more the larger its share of the answer. Temperatures and the weight lambda of the mixture are fitted for
 each share on training pictures that were held out. The test set is only ever printed.
 
     apt-get install python3-torch python3-numpy python3-pil python3-onnx
@@ -166,10 +167,11 @@ def augment(pixels, rng):
     return padded[picture, :, row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)
 
 
-def distilled(logits, labels, teacher):
+def distilled(log_p, labels, teacher, weight=None):
     """Half from the labels, half from the unsplit network's probabilities."""
-    log_p = F.log_softmax(logits, 1)
-    return 0.5 * F.nll_loss(log_p, labels) - 0.5 * (teacher * log_p).sum(1).mean()
+    loss = (0.5 * F.nll_loss(log_p, labels, reduction="none")
+            - 0.5 * (teacher * log_p).sum(1))
+    return (loss if weight is None else loss * weight).mean()
 
 
 def loss_whole(net, pixels, labels, rng):
@@ -178,35 +180,57 @@ def loss_whole(net, pixels, labels, rng):
     return F.cross_entropy(net.full(maps).float(), labels, label_smoothing=0.05)
 
 
-def loss_parts(net, pixels, labels, rng):
-    """All three answers at shares drawn for each picture, and the mixture's."""
-    maps, importance = net.extract(pixels)
-    full = net.full(maps).float()
-    count = torch.randint(0, MAPS + 1, (len(labels),), generator=rng)
+def run_halves(net, maps, importance, rng):
+    """Logits of edge and cloud at shares drawn for each picture, the edge's weight, and
+    the mixture's logarithm."""
+    count = torch.randint(0, MAPS + 1, (len(maps),), generator=rng)
     secondary = secondary_mask(importance.detach(), count)
     edge = net.edge(maps, 1 - secondary).float()
     cloud = net.cloud(maps, secondary).float()
+    weight = 1 - count / MAPS
+    fused = torch.log(weight[:, None] * F.softmax(edge, 1)
+                      + (1 - weight[:, None]) * F.softmax(cloud, 1) + 1e-9)
+    return edge, cloud, weight, fused
+
+
+def loss_parts(net, pixels, labels, rng):
+    """All three answers, and the mixture's."""
+    maps, importance = net.extract(pixels)
+    full = net.full(maps).float()
+    edge, cloud, _, fused = run_halves(net, maps, importance, rng)
     teacher = F.softmax(full.detach(), 1)
-    weight = 1 - count[:, None] / MAPS
-    fused = torch.log(weight * F.softmax(edge, 1) + (1 - weight) * F.softmax(cloud, 1)
-                      + 1e-9)
     return (F.cross_entropy(full, labels, label_smoothing=0.05)
-            + distilled(edge, labels, teacher) + distilled(cloud, labels, teacher)
+            + distilled(F.log_softmax(edge, 1), labels, teacher)
+            + distilled(F.log_softmax(cloud, 1), labels, teacher)
             + 0.5 * F.nll_loss(fused, labels))
 
 
+def loss_tails(net, pixels, labels, rng):
+    """The tails alone, each weighed as in the mixture, and the mixture."""
+    net.extract.eval()
+    net.full.eval()
+    with torch.no_grad():
+        maps, importance = net.extract(pixels)
+        teacher = F.softmax(net.full(maps).float(), 1)
+    edge, cloud, weight, fused = run_halves(net, maps, importance, rng)
+    return (distilled(F.log_softmax(edge, 1), labels, teacher, weight)
+            + distilled(F.log_softmax(cloud, 1), labels, teacher, 1 - weight)
+            + distilled(fused, labels, teacher))
+
+
 def train(net, pixels, labels, phases, args, rng):
-    """Phases of (loss, epochs, peak rate), each one cycle; resumes from the checkpoint."""
+    """Phases of (loss, modules, epochs, peak rate), each one cycle; resumes from the
+    checkpoint."""
     done = None
     if args.checkpoint and os.path.exists(args.checkpoint):
         done = torch.load(args.checkpoint)
         net.load_state_dict(done["net"])
-    for number, (loss_of, epochs, rate) in enumerate(phases):
+    for number, (loss_of, modules, epochs, rate) in enumerate(phases):
         if done and done["phase"] > number:
             continue
         steps = (len(labels) + args.batch - 1) // args.batch
-        optimiser = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9,
-                                    nesterov=True, weight_decay=5e-4)
+        optimiser = torch.optim.SGD([p for m in modules for p in m.parameters()], lr=rate,
+                                    momentum=0.9, nesterov=True, weight_decay=5e-4)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, max_lr=rate, epochs=epochs, steps_per_epoch=steps, pct_start=0.2)
         first = 0
@@ -534,6 +558,8 @@ def parse_arguments():
                         help="passes for the unsplit network alone")
     parser.add_argument("--part-epochs", type=int, default=14,
                         help="passes for all parts together")
+    parser.add_argument("--tail-epochs", type=int, default=12,
+                        help="passes for the two tails alone")
     parser.add_argument("--batch", type=int, default=128, help="pictures a step")
     parser.add_argument("--rate", type=float, default=0.1, help="peak learning rate")
     return parser.parse_args()
@@ -553,8 +579,10 @@ def main():
     net = Network().to(memory_format=torch.channels_last)
     began = time.monotonic()
     train(net, pixels[kept], labels[kept],
-          [(loss_whole, args.whole_epochs, args.rate),
-           (loss_parts, args.part_epochs, args.rate / 2)], args, rng)
+          [(loss_whole, [net], args.whole_epochs, args.rate),
+           (loss_parts, [net], args.part_epochs, args.rate / 2),
+           (loss_tails, [net.edge, net.cloud], args.tail_epochs, args.rate / 2)],
+          args, rng)
     print("torch %s, seed %d, %d pictures, %.0f s" % (
         torch.__version__, args.seed, len(kept), time.monotonic() - began))
     fusion = fit_fusion(net, pixels[held], labels[held])

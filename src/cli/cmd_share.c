@@ -51,8 +51,8 @@ static const char usage[] =
     "  --json             prints the result as JSON\n" WS_IDENTITY_OPTIONS_HELP
         WS_MODEL_OPTIONS_HELP "\n"
     "example: wattshed node etc/dvfo/cifar10_cloud.onnx &\n"
-    "         wattshed share etc/dvfo --node http://127.0.0.1:8000 --share 0.3 \\\n"
-    "             --input picture.npy\n";
+    "         wattshed share etc/dvfo --node http://127.0.0.1:8000 \\\n"
+    "             --samples etc/cifar/pictures.npy --labels etc/cifar/labels.npy\n";
 
 enum { SHARES_MAX = 101 };
 

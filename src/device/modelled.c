@@ -25,7 +25,8 @@ struct modelled {
     size_t cut_knob;
     struct ws_work *before; /* [cuts]: what lies before each, its crossing bytes too */
     struct ws_work *after;
-    size_t codec_knob; /* SIZE_MAX: none */
+    struct ws_work *beside; /* of the edge, while the rest is away; NULL: nothing */
+    size_t codec_knob;      /* SIZE_MAX: none */
     double *byte_factor;
     size_t accuracy_knob; /* SIZE_MAX: one accuracy, or none */
     double *accuracy;     /* [values of that knob], or [1]; NULL: unknown */
@@ -69,46 +70,84 @@ static int read_numbers(double *out, const struct ws_json *list, size_t count, d
     return rc;
 }
 
+static int read_class(size_t *out, const struct ws_json *member, struct ws_error *err)
+{
+    size_t c = 0;
+    while (c < WS_WORK_CLASS_COUNT &&
+           strcmp(member->key, ws_work_class_name((enum ws_work_class)c)) != 0)
+        c++;
+    *out = c;
+    return c < WS_WORK_CLASS_COUNT
+               ? 0
+               : ws_json_fail(member, WS_E_NOT_FOUND, err, "there is no such class");
+}
+
+static double *amount_of(struct ws_work *work, size_t offset, size_t which)
+{
+    return (double *)((char *)work + offset) + which;
+}
+
+/* {CLASS: [n for each cut]}. */
+static int read_by_class(struct ws_work *out, size_t cuts, const struct ws_json *node,
+                         size_t offset, struct ws_error *err)
+{
+    struct ws_json member = {0};
+    double *amounts = calloc(cuts, sizeof(*amounts));
+    int rc = amounts == NULL ? ws_error_nomem(err) : ws_json_object(node, err);
+    while (rc == 0 && ws_json_next(&member, node)) {
+        size_t c = 0;
+        rc = read_class(&c, &member, err);
+        if (rc == 0)
+            rc = read_numbers(amounts, &member, cuts, 1e18, err);
+        for (size_t i = 0; rc == 0 && i < cuts; i++)
+            *amount_of(&out[i], offset, c) = amounts[i];
+    }
+    free(amounts);
+    return rc;
+}
+
 /* {"total": {CLASS: n}, "edge": {CLASS: [n before each cut]}}, of multiplications or of
- * bytes. `offset` is where struct ws_work has them. */
+ * bytes; or, where the edge works on while the rest is away, {"edge", "beside", "cloud"}
+ * of {CLASS: [n for each value]}. `offset` is where struct ws_work has them. */
 static int read_amounts(struct modelled *m, size_t cuts, const struct ws_json *node,
                         size_t offset, struct ws_error *err)
 {
-    static const char *const keys[] = {"total", "edge", NULL};
-    struct ws_json totals;
-    struct ws_json edges;
-    struct ws_json list;
-    struct ws_json member = {0};
+    static const char *const keys[] = {"total", "edge", "beside", "cloud", NULL};
+    struct ws_json edge, part, totals, member = {0};
     int rc = ws_json_only(node, keys, err);
+    if (rc == 0)
+        rc = ws_json_member(&edge, node, "edge", err);
+    if (rc == 0)
+        rc = read_by_class(m->before, cuts, &edge, offset, err);
+    if (rc == 0 && ws_json_find(&part, node, "beside")) {
+        if (m->beside == NULL)
+            m->beside = calloc(cuts, sizeof(*m->beside));
+        rc = m->beside == NULL ? ws_error_nomem(err)
+                               : read_by_class(m->beside, cuts, &part, offset, err);
+        if (rc == 0)
+            rc = ws_json_member(&part, node, "cloud", err);
+        return rc == 0 ? read_by_class(m->after, cuts, &part, offset, err) : rc;
+    }
     if (rc == 0)
         rc = ws_json_member(&totals, node, "total", err);
     if (rc == 0)
         rc = ws_json_object(&totals, err);
-    if (rc == 0)
-        rc = ws_json_member(&edges, node, "edge", err);
-    double *before = rc == 0 ? calloc(cuts, sizeof(*before)) : NULL;
-    if (rc == 0 && before == NULL)
-        rc = ws_error_nomem(err);
     while (rc == 0 && ws_json_next(&member, &totals)) {
         double total = 0;
         size_t c = 0;
-        while (c < WS_WORK_CLASS_COUNT &&
-               strcmp(member.key, ws_work_class_name((enum ws_work_class)c)) != 0)
-            c++;
-        if (c == WS_WORK_CLASS_COUNT)
-            rc = ws_json_fail(&member, WS_E_NOT_FOUND, err, "there is no such class");
+        rc = read_class(&c, &member, err);
         if (rc == 0)
             rc = ws_json_double(&total, &member, 0, 1e18, err);
         if (rc == 0)
-            rc = ws_json_member(&list, &edges, member.key, err);
-        if (rc == 0)
-            rc = read_numbers(before, &list, cuts, total, err);
+            rc = ws_json_member(&part, &edge, member.key, err);
         for (size_t i = 0; rc == 0 && i < cuts; i++) {
-            ((double *)((char *)&m->before[i] + offset))[c] = before[i];
-            ((double *)((char *)&m->after[i] + offset))[c] = total - before[i];
+            double before = *amount_of(&m->before[i], offset, c);
+            if (before > total)
+                rc = ws_json_fail(&member, WS_E_FORMAT, err,
+                                  "more lies before value %zu: %g", i, before);
+            *amount_of(&m->after[i], offset, c) = total - before;
         }
     }
-    free(before);
     return rc;
 }
 
@@ -191,8 +230,11 @@ static int read_side(struct side *out, const struct modelled *m,
         return rc;
     struct ws_error reason = {0};
     rc = ws_binding_create(&out->binding, out->board, m->base.space, key, &reason);
-    for (size_t i = 0; rc == 0 && i < cuts; i++)
+    for (size_t i = 0; rc == 0 && i < cuts; i++) {
         rc = ws_board_check_work(out->board, &work[i], &reason);
+        if (rc == 0 && work == m->before && m->beside != NULL)
+            rc = ws_board_check_work(out->board, &m->beside[i], &reason);
+    }
     return rc == 0 ? 0 : ws_json_fail(&node, rc, err, "%s", reason.text);
 }
 
@@ -325,11 +367,15 @@ static void compute(struct ws_outcome *out, const struct modelled *m,
     size_t cut = setting->value[m->cut_knob];
     double edge[2] = {0};
     double cloud[2] = {0};
+    double beside[2] = {0};
     double bytes = m->before[cut].crossing_bytes;
     run_side(&edge[0], &edge[1], &m->edge, setting, &m->before[cut],
              load_of(now, WS_EDGE_LOAD));
     run_side(&cloud[0], &cloud[1], &m->cloud, setting, &m->after[cut],
              load_of(now, WS_CLOUD_LOAD));
+    if (m->beside != NULL)
+        run_side(&beside[0], &beside[1], &m->edge, setting, &m->beside[cut],
+                 load_of(now, WS_EDGE_LOAD));
     if (m->codec_knob != SIZE_MAX)
         bytes *= m->byte_factor[setting->value[m->codec_knob]];
     struct ws_conditions link = m->link;
@@ -339,17 +385,22 @@ static void compute(struct ws_outcome *out, const struct modelled *m,
         edge[0] *= noise(rng, m->time_noise);
         transfer *= noise(rng, m->time_noise);
         cloud[0] *= noise(rng, m->time_noise);
+        beside[0] *= m->beside != NULL ? noise(rng, m->time_noise) : 1;
         edge[1] *= noise(rng, m->energy_noise);
         cloud[1] *= noise(rng, m->energy_noise);
     }
-    double waiting = transfer + cloud[0];
+    /* The edge waits for what outlasts its own work beside. */
+    double waiting = fmax(transfer + cloud[0] - beside[0], 0);
+    edge[1] += beside[1];
     if (isfinite(waiting))
         edge[1] += ws_board_idle_w(m->edge.board) * waiting / 1000;
     *out = (struct ws_outcome){.truth = WS_MODELLED};
-    ws_outcome_set(out, WS_EDGE_MS, edge[0]);
+    ws_outcome_set(out, WS_EDGE_MS, edge[0] + beside[0]);
     ws_outcome_set(out, WS_TRANSFER_MS, transfer);
     ws_outcome_set(out, WS_CLOUD_MS, cloud[0]);
-    ws_outcome_set(out, WS_LATENCY_MS, edge[0] + transfer + cloud[0]);
+    if (m->beside != NULL)
+        ws_outcome_set(out, WS_BESIDE_MS, beside[0]);
+    ws_outcome_set(out, WS_LATENCY_MS, edge[0] + fmax(beside[0], transfer + cloud[0]));
     ws_outcome_set(out, WS_EDGE_ENERGY_J, edge[1]);
     ws_outcome_set(out, WS_CLOUD_ENERGY_J, cloud[1]);
     ws_outcome_set(out, WS_ENERGY_J, edge[1] + cloud[1]);
@@ -402,6 +453,7 @@ static void modelled_destroy(struct ws_evaluator *evaluator)
     struct modelled *m = (struct modelled *)evaluator;
     free(m->before);
     free(m->after);
+    free(m->beside);
     free(m->byte_factor);
     free(m->accuracy);
     ws_binding_destroy(m->edge.binding);

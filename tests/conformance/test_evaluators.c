@@ -231,6 +231,51 @@ static void test_modelled_by_hand(void **state)
     assert_near(ws_modelled_edge_idle_w(evaluator), 2, 0);
 }
 
+/* The edge works on while the rest is away. */
+static void test_modelled_beside(void **state)
+{
+    struct fixture *f = *state;
+    static const char total[] = "\"total\": {\"conv\": 1e9, \"matmul\": 1e8}";
+    static const char more[] = "\"beside\": {\"conv\": [0, 8e9, 0]}, \"cloud\": "
+                               "{\"conv\": [1e9, 1e6, 0]}";
+    char text[4096];
+    struct ws_evaluator *evaluator = NULL, *apart = NULL;
+    struct ws_outcome o, plain;
+    const char *at = strstr(model, total);
+    assert_non_null(at);
+    (void)snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - model), model, more,
+                   at + strlen(total));
+    assert_int_equal(ws_modelled_parse(&evaluator, &f->testbed.space, NULL, text,
+                                       strlen(text), "m.json", NULL),
+                     0);
+    assert_int_equal(ws_modelled_parse(&apart, &f->testbed.space, NULL, model,
+                                       strlen(model), "m.json", NULL),
+                     0);
+    const struct ws_setting middle = {{1, 1, 0}};
+    assert_int_equal(ws_evaluator_expect(evaluator, &o, &middle, NULL, NULL), 0);
+    assert_int_equal(ws_evaluator_expect(apart, &plain, &middle, NULL, NULL), 0);
+    assert_false(ws_outcome_knows(&plain, WS_BESIDE_MS));
+    /* 8e9 multiplications at 2e10 a second, and the fixed millisecond. */
+    assert_near(o.value[WS_BESIDE_MS], 401, 1e-9);
+    assert_near(o.value[WS_EDGE_MS], plain.value[WS_EDGE_MS] + 401, 1e-9);
+    double away = o.value[WS_TRANSFER_MS] + o.value[WS_CLOUD_MS];
+    assert_true(away > 0 && away < 401);
+    assert_near(o.value[WS_LATENCY_MS], o.value[WS_EDGE_MS], 1e-9);
+    /* It never waits: its energy is its power, 6 W, for its time. */
+    assert_near(o.value[WS_EDGE_ENERGY_J], 6 * o.value[WS_EDGE_MS] / 1000, 1e-9);
+    /* A slow link outlasts it. */
+    struct ws_conditions slow = {0};
+    ws_conditions_set(&slow, WS_LINK_MBIT_S, 0.1);
+    assert_int_equal(ws_evaluator_expect(evaluator, &o, &middle, &slow, NULL), 0);
+    away = o.value[WS_TRANSFER_MS] + o.value[WS_CLOUD_MS];
+    assert_true(away > 401);
+    assert_near(o.value[WS_LATENCY_MS], o.value[WS_EDGE_MS] - 401 + away, 1e-9);
+    assert_near(o.value[WS_EDGE_ENERGY_J],
+                6 * o.value[WS_EDGE_MS] / 1000 + 2 * (away - 401) / 1000, 1e-9);
+    ws_evaluator_destroy(evaluator);
+    ws_evaluator_destroy(apart);
+}
+
 static void test_modelled_refuses(void **state)
 {
     struct fixture *f = *state;
@@ -249,7 +294,11 @@ static void test_modelled_refuses(void **state)
         {"[150000, 30000, 0]", "[150000, 30000]",
          "m.json: cut.crossing_bytes: expected 3 numbers, got 2"},
         {"[0, 0, 1e8]", "[0, 0, 2e8]",
-         "m.json: cut.macs.edge.matmul[2]: 2e+08 is outside 0 .. 1e+08"},
+         "m.json: cut.macs.total.matmul: more lies before value 2: 2e+08"},
+        {"\"matmul\": [0, 0, 1e8]", "\"other\": [0, 0, 1e8]",
+         "m.json: cut.macs.edge: \"matmul\" is missing"},
+        {"\"total\": {\"conv\": 1e9, \"matmul\": 1e8}",
+         "\"beside\": {\"conv\": [0, 1, 0]}", "m.json: cut.macs: \"cloud\" is missing"},
         {"\"total\": {\"conv\"", "\"total\": {\"cnv\"",
          "m.json: cut.macs.total.cnv: there is no such class"},
         {"2e10, \"matmul\": 4e9", "2e10",
@@ -287,6 +336,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_evaluators_link, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evaluators_switch, setup, teardown),
         cmocka_unit_test_setup_teardown(test_modelled_by_hand, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_modelled_beside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_modelled_refuses, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
