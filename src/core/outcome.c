@@ -30,6 +30,8 @@ static const char *const condition_names[] = {
     [WS_TIME_S] = "time_s",
     [WS_LINK_JITTER_MS] = "link_jitter_ms",
     [WS_LINK_LOSS] = "link_loss",
+    [WS_INDIVIDUAL] = "individual",
+    [WS_ATTENTION] = "attention",
 };
 _Static_assert(sizeof(condition_names) / sizeof(condition_names[0]) == WS_CONDITION_COUNT,
                "every condition has a name");

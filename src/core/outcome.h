@@ -48,6 +48,8 @@ enum ws_condition {
     WS_TIME_S,         /* on the clock of the run */
     WS_LINK_JITTER_MS, /* to either side of the delay */
     WS_LINK_LOSS,      /* share of the packets, 0 to 1 */
+    WS_INDIVIDUAL, /* which machine of its kind, a whole number; 0: as the model has it */
+    WS_ATTENTION,  /* importance that the top half of the maps holds: 0.5 (flat) to 1 */
     WS_CONDITION_COUNT
 };
 
