@@ -77,6 +77,7 @@ static void fill_options(struct ws_agent *agent, const struct ws_agent_options *
         o->flights_max = 1;
     if (!(o->send_ms_max > 0))
         o->send_ms_max = send_ms_default;
+    agent->edge_bytes_max = o->care.memory_bytes_max;
     agent->peer_count = o->is_alone ? 0 : o->node_count > 0 ? o->node_count : 1;
 }
 
@@ -554,7 +555,7 @@ void ws_agent_note_edge(struct ws_agent *agent, const struct ws_conditions *edge
     if (ws_conditions_get(&value, edge, WS_BATTERY) == 0)
         worst = fmax(worst, severity(value, care->battery_low, care->battery_min));
     agent->edge_w_max = worst > 0 ? ws_local_power_w(&agent->local, worst) : 0;
-    agent->edge_bytes_max = memory_bytes;
+    agent->edge_bytes_max = memory_bytes > 0 ? memory_bytes : care->memory_bytes_max;
 }
 
 int ws_agent_probe(struct ws_agent *agent, size_t *out_node, double now_ms)

@@ -34,6 +34,7 @@ struct ws_agent;
 struct ws_agent_care {
     double warm_c, hot_c;            /* temperature */
     double battery_low, battery_min; /* 0 to 1 */
+    double memory_bytes_max;         /* that a setting may take */
 };
 
 struct ws_agent_options {
@@ -143,7 +144,7 @@ void ws_agent_abort(struct ws_agent *agent, uint64_t id, double now_ms);
 void ws_agent_note_link(struct ws_agent *agent, const struct ws_conditions *link,
                         double now_ms);
 /* Temperature and battery of the edge, as far as known, and the memory that settings may
- * take (0: any). */
+ * take (0: as much as the options say). */
 void ws_agent_note_edge(struct ws_agent *agent, const struct ws_conditions *edge,
                         double memory_bytes);
 

@@ -59,6 +59,7 @@
 #define WS_ACCESS_LINES_MAX 4096                /* entries of one */
 #define WS_NODE_MODELS_MAX  1024                /* models of a node, loaded or not */
 #define WS_NODE_STAGES_MAX  4096                /* cuts and codecs of one model in use */
+#define WS_VARIANTS_MAX     16                  /* variants of a daemon's model */
 #define WS_SERIES_MAX       1024                /* label combinations of one metric */
 #define WS_SYSFS_PATH_MAX   512                 /* bytes of a path below sysfs */
 #define WS_SYSFS_TEXT_MAX   4097        /* bytes of an attribute, a page and a NUL */

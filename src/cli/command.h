@@ -33,7 +33,9 @@ int ws_cmd_compare(int argc, char **argv);
 int ws_cmd_run(int argc, char **argv);
 int ws_cmd_share(int argc, char **argv);
 int ws_cmd_shape(int argc, char **argv);
+int ws_cmd_serve(int argc, char **argv);
 int ws_cmd_split(int argc, char **argv);
+int ws_cmd_top(int argc, char **argv);
 int ws_cmd_verify(int argc, char **argv);
 int ws_cmd_zoo(int argc, char **argv);
 

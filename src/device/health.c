@@ -276,3 +276,27 @@ int ws_unlock_collect(struct ws_unlock *out, struct ws_device *device,
     free(names.names);
     return rc;
 }
+
+int ws_health_battery(double *out, const struct ws_sysfs *fs)
+{
+    static const char dir[] = "class/power_supply";
+    struct ws_sysfs_names names;
+    double sum = 0;
+    size_t count = 0;
+    if (ws_sysfs_list(&names, fs, dir, NULL) != 0)
+        return WS_E_NOT_FOUND;
+    for (size_t i = 0; i < names.count; i++) {
+        char path[WS_SYSFS_PATH_MAX];
+        int64_t percent;
+        if (ws_sysfs_path(path, NULL, "%s/%s/capacity", dir, names.names[i]) != 0 ||
+            ws_sysfs_read_i64(&percent, fs, path, 0, 100, NULL) != 0)
+            continue;
+        sum += (double)percent / 100;
+        count++;
+    }
+    free(names.names);
+    if (count == 0)
+        return WS_E_NOT_FOUND;
+    *out = sum / (double)count;
+    return 0;
+}

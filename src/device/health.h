@@ -38,6 +38,9 @@ struct ws_health {
 int ws_health_read(struct ws_health *out, const struct ws_sysfs *fs,
                    struct ws_error *err);
 
+/* How full the batteries are on average, 0 to 1. WS_E_NOT_FOUND where there is none. */
+int ws_health_battery(double *out, const struct ws_sysfs *fs);
+
 /* Lines of a tmpfiles.d file that give the group `wattshed` what this process may not
  * write (knobs) or read (meters). What lies in debugfs cannot be given that way and is
  * only counted. */
