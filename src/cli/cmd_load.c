@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +14,11 @@
 #include "cli/syntax.h"
 #include "core/sample.h"
 #include "node/load.h"
+#include "study/planfile.h"
 
 static const char usage[] =
     "usage: wattshed load URL --workload FILE [--open | --closed N]\n"
+    "       wattshed load [URL] --draw N --plan PLAN [--write FILE]\n"
     "\n"
     "Sends a workload to a server of the Open Inference Protocol, each request with its\n"
     "deadline, and says how many were met, what they cost as far as the server tells, "
@@ -23,6 +26,12 @@ static const char usage[] =
     "how long they took.\n"
     "\n"
     "  --workload FILE    CSV: index,deadline_ms[,arrival_ms][,min_accuracy]\n"
+    "  --draw N           instead: N deadlines as DynaSplit's authors draw them, Weibull "
+    "of\n"
+    "                     shape 1 between the fastest and the slowest entry of --plan "
+    "PLAN\n"
+    "  --every MS         and their arrivals (default: one after the other)\n"
+    "  --write FILE       writes the workload; without URL that is all\n"
     "  --open             send at the arrival times, come what may; latency counts from\n"
     "                     them (default where the workload has arrivals)\n"
     "  --closed N         N clients, each sending its next when the last came back\n"
@@ -43,6 +52,9 @@ struct load_options {
     struct ws_load_options load;
     struct ws_identity_options identity;
     const char *workload;
+    struct ws_workload_draw draw;
+    const char *plan;
+    const char *write;
     const char *inputs[WS_GRAPH_IO_MAX];
     size_t input_count;
     int is_closed;
@@ -53,6 +65,10 @@ struct load_options {
 
 enum {
     OPT_WORKLOAD = 256,
+    OPT_DRAW,
+    OPT_PLAN,
+    OPT_EVERY,
+    OPT_WRITE,
     OPT_OPEN,
     OPT_CLOSED,
     OPT_CONNECTIONS,
@@ -67,6 +83,10 @@ enum {
 
 static const struct option long_options[] = {
     {"workload", required_argument, NULL, OPT_WORKLOAD},
+    {"draw", required_argument, NULL, OPT_DRAW},
+    {"plan", required_argument, NULL, OPT_PLAN},
+    {"every", required_argument, NULL, OPT_EVERY},
+    {"write", required_argument, NULL, OPT_WRITE},
     {"open", no_argument, NULL, OPT_OPEN},
     {"closed", required_argument, NULL, OPT_CLOSED},
     {"connections", required_argument, NULL, OPT_CONNECTIONS},
@@ -89,6 +109,17 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
     switch (option) {
     case OPT_WORKLOAD:
         options->workload = value;
+        return 0;
+    case OPT_DRAW:
+        return ws_parse_size(&options->draw.count, value, 2, WS_WORKLOAD_MAX, "--draw",
+                             err);
+    case OPT_PLAN:
+        options->plan = value;
+        return 0;
+    case OPT_EVERY:
+        return ws_parse_double(&options->draw.every_ms, value, "--every", err);
+    case OPT_WRITE:
+        options->write = value;
         return 0;
     case OPT_OPEN:
         load->is_open = 1;
@@ -132,9 +163,9 @@ static const struct ws_cli_syntax syntax = {
     .shorts = "",
     .longs = long_options,
     .take = take_option,
-    .words_min = 1,
+    .words_min = 0,
     .words_max = 1,
-    .wants = "one URL is needed",
+    .wants = "one URL at most",
 };
 
 /* 0, or 1 with an exit status. */
@@ -143,8 +174,13 @@ static int parse(struct load_options *options, int *status, int argc, char **arg
     if (ws_cli_read(status, argc, argv, &syntax, options) != 0)
         return 1;
     options->load.url = argv[optind];
-    if (options->workload == NULL)
-        *status = ws_cli_usage_error("load", "--workload FILE is needed");
+    if ((options->workload == NULL) == (options->draw.count == 0))
+        *status =
+            ws_cli_usage_error("load", "one of --workload FILE and --draw N is needed");
+    else if ((options->draw.count > 0) != (options->plan != NULL))
+        *status = ws_cli_usage_error("load", "--draw and --plan go together");
+    else if (options->load.url == NULL && options->write == NULL)
+        *status = ws_cli_usage_error("load", "a URL is needed, or --write FILE");
     else if (options->load.is_open && options->is_closed)
         *status = ws_cli_usage_error("load", "--open and --closed exclude each other");
     else
@@ -282,6 +318,30 @@ static int write_requests(const char *path, const struct ws_workload *workload,
     return rc;
 }
 
+static int draw(struct ws_workload *out, struct load_options *options,
+                struct ws_error *err)
+{
+    struct ws_plan plan = {0};
+    struct ws_workload_draw *draw = &options->draw;
+    double latency;
+    draw->seed = (uint64_t)options->seed;
+    draw->fastest_ms = INFINITY;
+    int rc = ws_plan_load(&plan, options->plan, err);
+    for (size_t i = 0; rc == 0 && i < plan.entry_count; i++) {
+        if (ws_outcome_get(&latency, &plan.entries[i].outcome, WS_LATENCY_MS) != 0)
+            continue;
+        draw->fastest_ms = fmin(draw->fastest_ms, latency);
+        draw->slowest_ms = fmax(draw->slowest_ms, latency);
+    }
+    if (rc == 0 && !(draw->fastest_ms < draw->slowest_ms))
+        rc = ws_error_set(err, WS_E_INFEASIBLE, "%s: no two entries differ in latency_ms",
+                          options->plan);
+    if (rc == 0)
+        rc = ws_workload_draw(out, draw, err);
+    ws_plan_fini(&plan);
+    return rc;
+}
+
 static int load(struct load_options *options, struct ws_error *err)
 {
     struct ws_workload workload = {0};
@@ -289,10 +349,18 @@ static int load(struct load_options *options, struct ws_error *err)
     struct ws_load_result result = {0};
     struct ws_oip_tensor *inputs = NULL;
     struct ws_load_options *to = &options->load;
-    int rc = ws_workload_load(&workload, options->workload, err);
+    int rc = options->workload != NULL
+                 ? ws_workload_load(&workload, options->workload, err)
+                 : draw(&workload, options, err);
+    if (rc == 0 && options->write != NULL)
+        rc = ws_workload_save(&workload, options->write, err);
+    if (rc != 0 || to->url == NULL) {
+        ws_workload_fini(&workload);
+        return rc;
+    }
     if (rc == 0 && to->is_open && !workload.has_arrivals)
-        rc = ws_error_set(err, WS_E_USAGE, "%s has no arrival_ms: --closed N it can be",
-                          options->workload);
+        rc = ws_error_set(err, WS_E_USAGE,
+                          "the workload has no arrivals: --closed N it can be");
     if (rc == 0)
         rc = ws_load_describe(&model, to->url, &to->identity, to->model, err);
     if (rc == 0) {

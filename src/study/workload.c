@@ -1,10 +1,15 @@
 #include "study/workload.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/buf.h"
 #include "base/csv.h"
+#include "base/file.h"
+#include "base/rng.h"
 
 struct loading {
     struct ws_workload workload;
@@ -140,6 +145,58 @@ int ws_workload_parse(struct ws_workload *out, const void *bytes, size_t size,
                       const char *name, struct ws_error *err)
 {
     return load_workload(out, size == 0 ? "" : bytes, size, name, err);
+}
+
+int ws_workload_draw(struct ws_workload *out, const struct ws_workload_draw *draw,
+                     struct ws_error *err)
+{
+    struct ws_rng rng;
+    double least = INFINITY, most = -INFINITY;
+    struct ws_request *requests = calloc(draw->count + 1, sizeof(*requests));
+    if (requests == NULL)
+        return ws_error_nomem(err);
+    ws_rng_init(&rng, draw->seed);
+    for (size_t i = 0; i < draw->count; i++) {
+        double x = ws_rng_weibull(&rng, 1);
+        least = fmin(least, x);
+        most = fmax(most, x);
+        requests[i] = (struct ws_request){
+            .index = i, .deadline_ms = x, .arrival_ms = draw->every_ms * (double)i};
+    }
+    double scale = (draw->slowest_ms - draw->fastest_ms) / (most - least);
+    for (size_t i = 0; i < draw->count; i++)
+        requests[i].deadline_ms =
+            draw->fastest_ms + (requests[i].deadline_ms - least) * scale;
+    *out = (struct ws_workload){
+        .requests = requests, .count = draw->count, .has_arrivals = draw->every_ms > 0};
+    return 0;
+}
+
+int ws_workload_save(const struct ws_workload *workload, const char *path,
+                     struct ws_error *err)
+{
+    struct ws_buf text;
+    ws_buf_init(&text, WS_TEXT_FILE_MAX);
+    int rc = ws_buf_printf(&text, err, "index,deadline_ms%s%s\n",
+                           workload->has_arrivals ? ",arrival_ms" : "",
+                           workload->has_accuracy ? ",min_accuracy" : "");
+    for (size_t i = 0; rc == 0 && i < workload->count; i++) {
+        const struct ws_request *request = &workload->requests[i];
+        rc = ws_buf_printf(&text, err, "%" PRIu64 ",%.9g", request->index,
+                           request->deadline_ms);
+        if (rc == 0 && workload->has_arrivals)
+            rc = ws_buf_printf(&text, err, ",%.9g", request->arrival_ms);
+        if (rc == 0 && workload->has_accuracy)
+            rc = ws_buf_printf(&text, err, ",%.9g", request->min_accuracy);
+        if (rc == 0)
+            rc = ws_buf_add_text(&text, "\n", err);
+    }
+    if (rc == 0)
+        rc = strcmp(path, "-") == 0
+                 ? ws_file_write_fd(STDOUT_FILENO, text.data, text.size, err)
+                 : ws_file_write(path, text.data, text.size, err);
+    ws_buf_fini(&text);
+    return rc;
 }
 
 void ws_workload_fini(struct ws_workload *workload)

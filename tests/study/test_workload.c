@@ -1,4 +1,6 @@
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "study/trace.h"
@@ -102,11 +104,52 @@ static void test_trace(void **state)
     }
 }
 
+/* Between the two ends, both of which are there; half of an exponential lies below ln 2
+ * times its mean; the same seed gives the same; and a file says it all. */
+static void test_workload_draw(void **state)
+{
+    (void)state;
+    struct ws_workload drawn, again, read;
+    char path[] = "/tmp/wattshed-workload-XXXXXX";
+    const struct ws_workload_draw draw = {4001, 10, 250, 5, 7};
+    double least = 1e9, most = 0, sum = 0;
+    size_t below = 0;
+    assert_int_equal(ws_workload_draw(&drawn, &draw, NULL), 0);
+    assert_int_equal(ws_workload_draw(&again, &draw, NULL), 0);
+    assert_memory_equal(drawn.requests, again.requests,
+                        draw.count * sizeof(*drawn.requests));
+    for (size_t i = 0; i < draw.count; i++) {
+        double x = drawn.requests[i].deadline_ms;
+        least = x < least ? x : least;
+        most = x > most ? x : most;
+        sum += x - 10;
+    }
+    assert_near(least, 10, 1e-9);
+    assert_near(most, 250, 1e-9);
+    for (size_t i = 0; i < draw.count; i++)
+        below += drawn.requests[i].deadline_ms - 10 < 0.6931 * sum / (double)draw.count;
+    assert_in_range(below, 1850, 2150);
+    assert_near(drawn.requests[4000].arrival_ms, 20000, 1e-9);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_int_equal(ws_workload_save(&drawn, path, NULL), 0);
+    assert_int_equal(ws_workload_load(&read, path, NULL), 0);
+    assert_int_equal(read.count, draw.count);
+    assert_int_equal(read.has_arrivals, 1);
+    assert_near(read.requests[17].deadline_ms, drawn.requests[17].deadline_ms, 1e-5);
+    (void)unlink(path);
+    ws_workload_fini(&drawn);
+    ws_workload_fini(&again);
+    ws_workload_fini(&read);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_workload_rows),
         cmocka_unit_test(test_workload_refuses),
+        cmocka_unit_test(test_workload_draw),
         cmocka_unit_test(test_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
