@@ -14,6 +14,23 @@ void ws_stats_add(struct ws_stats *stats, double x)
     stats->m2 += delta * (x - stats->mean);
 }
 
+void ws_stats_merge(struct ws_stats *stats, const struct ws_stats *other)
+{
+    if (other->count == 0)
+        return;
+    if (stats->count == 0) {
+        *stats = *other;
+        return;
+    }
+    double n = (double)stats->count, m = (double)other->count;
+    double apart = other->mean - stats->mean;
+    stats->mean += apart * m / (n + m);
+    stats->m2 += other->m2 + apart * apart * n * m / (n + m);
+    stats->min = other->min < stats->min ? other->min : stats->min;
+    stats->max = other->max > stats->max ? other->max : stats->max;
+    stats->count += other->count;
+}
+
 double ws_stats_variance(const struct ws_stats *stats)
 {
     return stats->count < 2 ? 0 : stats->m2 / (double)(stats->count - 1);

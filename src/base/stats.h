@@ -18,6 +18,8 @@ struct ws_stats {
 };
 
 void ws_stats_add(struct ws_stats *stats, double x);
+/* Adds all that another has seen (Chan, Golub and LeVeque 1979). */
+void ws_stats_merge(struct ws_stats *stats, const struct ws_stats *other);
 /* Sample variance (n - 1); 0 below two samples. */
 double ws_stats_variance(const struct ws_stats *stats);
 /* Half-width of the 95 % interval of the mean (Student's t); 0 below two samples. */

@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "base/parse.h"
 #include "cli/command.h"
+#include "cli/front.h"
+#include "cli/plan_study.h"
 #include "cli/plot_plan.h"
 #include "device/modelled.h"
 #include "search/quality.h"
@@ -26,9 +28,11 @@ struct args {
 static void print_help(void)
 {
     fputs(
-        "usage: wattshed plan TESTBED.json [OPTION ...]\n\n"
+        "usage: wattshed plan TESTBED.json|STUDY [OPTION ...]\n\n"
         "Searches a testbed for the settings worth choosing from and says how good they\n"
-        "are.\n\n"
+        "are. Of a study, that `wattshed profile` made, it takes the trials that are "
+        "there\n"
+        "and searches nothing.\n\n"
         "  --search S      where trials go (default guided):\n",
         stdout);
     const struct ws_search *search = NULL;
@@ -212,26 +216,11 @@ static int by_energy(const void *a, const void *b)
     return (dx > dy) - (dx < dy);
 }
 
-/* The front by energy, a line each. */
-static void print_front(const struct work *work)
+static int plan_study(const struct args *args, struct ws_error *err)
 {
-    const struct ws_space *space = &work->plan.space;
-    for (size_t k = 0; k < space->knob_count; k++)
-        printf("%-*s ", (int)strlen(space->knobs[k].name), space->knobs[k].name);
-    for (size_t d = 0; d < work->plan.objective_count; d++)
-        printf("%12s ", ws_measure_name(work->plan.objectives[d]));
-    printf("\n");
-    for (size_t i = 0; i < work->plan.entry_count; i++) {
-        const struct ws_plan_entry *entry = &work->plan.entries[i];
-        if (!entry->on_front)
-            continue;
-        for (size_t k = 0; k < space->knob_count; k++)
-            printf("%-*s ", (int)strlen(space->knobs[k].name),
-                   space->knobs[k].values[entry->setting.value[k]].text);
-        for (size_t d = 0; d < work->plan.objective_count; d++)
-            printf("%12.6g ", entry->outcome.value[work->plan.objectives[d]]);
-        printf("\n");
-    }
+    const struct ws_plan_study_options options = {
+        .plan_path = args->plan_path, .plot_path = args->plot_path, .json = args->json};
+    return ws_cli_plan_study_file(args->testbed_path, &options, err);
 }
 
 static int plan(const struct args *args, struct ws_error *err)
@@ -257,13 +246,11 @@ static int plan(const struct args *args, struct ws_error *err)
     if (rc == 0 && args->plot_path != NULL)
         rc = ws_plot_plan(args->plot_path, &work.plan, &work.trials,
                           ws_truth_name(work.truth), err);
-    size_t front_size = 0;
-    for (size_t i = 0; rc == 0 && i < work.plan.entry_count; i++)
-        front_size += work.plan.entries[i].on_front;
+    size_t front_size = ws_cli_front_size(&work.plan);
     if (rc == 0 && args->json) {
         rc = print_json(&work, args, front_size, err);
     } else if (rc == 0) {
-        print_front(&work);
+        ws_cli_print_front(&work.plan);
         printf("%s (%s): %s, seed %llu: %zu of %zu settings tried, %zu on the front, "
                "%zu in the plan, hypervolume %.4f of the whole\n",
                work.testbed.name, ws_truth_name(work.truth), args->search_name,
@@ -290,7 +277,10 @@ int ws_cmd_plan(int argc, char **argv)
             return ws_cli_usage_error("plan", "%s", err.text);
     }
     if (argc - optind != 1)
-        return ws_cli_usage_error("plan", "expected one testbed, got %d", argc - optind);
+        return ws_cli_usage_error("plan", "expected one testbed or study, got %d",
+                                  argc - optind);
     args.testbed_path = argv[optind];
-    return plan(&args, &err) == 0 ? WS_EXIT_OK : ws_cli_fail(&err);
+    int rc =
+        ws_cli_is_study(args.testbed_path) ? plan_study(&args, &err) : plan(&args, &err);
+    return rc == 0 ? WS_EXIT_OK : ws_cli_fail(&err);
 }

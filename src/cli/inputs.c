@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/sample.h"
+#include "onnx/draw.h"
 #include "onnx/npy.h"
 #include "onnx/tensorpb.h"
 
@@ -158,22 +158,8 @@ int ws_inputs_load_test_data(struct ws_inputs *out, const struct ws_graph *graph
 int ws_inputs_draw(struct ws_inputs *out, const struct ws_graph *graph, uint64_t seed,
                    struct ws_error *err)
 {
-    struct ws_inputs inputs = {0};
-    int rc = inputs_init(&inputs, graph->input_count, err);
-    for (size_t i = 0; rc == 0 && i < graph->input_count; i++) {
-        const struct ws_value *value = &graph->values[graph->inputs[i]];
-        if (!value->is_tensor)
-            rc = ws_error_set(err, WS_E_UNSUPPORTED,
-                              "input \"%s\" is no tensor: no values can be drawn for it",
-                              value->name);
-        else
-            rc = ws_sample_tensor(&inputs.data[i].tensor, value->dtype, value->dims,
-                                  value->rank, seed + i, err);
-    }
-    if (rc == 0)
-        *out = inputs;
-    else
-        ws_inputs_fini(&inputs);
+    int rc = ws_graph_draw_inputs(&out->data, graph, seed, err);
+    out->count = rc == 0 ? graph->input_count : out->count;
     return rc;
 }
 

@@ -230,14 +230,14 @@ static int try_first(struct guided *g, struct ws_error *err)
         }
         /* A little chance decides between equals. */
         double off = off_centre(space, &setting) + 1e-6 * ws_rng_uniform(&g->rng);
-        if (off < best) {
+        if (off < best && !ws_probe_tried(NULL, g->probe, &setting)) {
             best = off;
             base = setting;
         }
     }
     if (best >= 1e9)
         return WS_E_END;
-    size_t fastest = 0;
+    size_t fastest = g->probe->trials->count;
     int rc = ws_probe_try(g->probe, &base, err);
     for (size_t k = 0; rc == 0 && k < space->knob_count; k++) {
         if (space->knobs[k].part != WS_PART_SHARED)

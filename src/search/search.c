@@ -38,6 +38,19 @@ const struct ws_search *ws_search_at(size_t index)
     return index < sizeof(searches) / sizeof(searches[0]) ? &searches[index] : NULL;
 }
 
+static int try_given(struct ws_probe *probe, struct ws_error *err)
+{
+    const struct ws_search_task *task = probe->task;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < task->first_count && ws_probe_left(probe) > 0;
+         i++) {
+        if (ws_evaluator_has(task->evaluator, &task->first[i]) &&
+            !ws_probe_tried(NULL, probe, &task->first[i]))
+            rc = ws_probe_try(probe, &task->first[i], err);
+    }
+    return rc;
+}
+
 int ws_search_run(struct ws_trials *out, const struct ws_search *search,
                   const struct ws_search_task *task, struct ws_error *err)
 {
@@ -46,7 +59,9 @@ int ws_search_run(struct ws_trials *out, const struct ws_search *search,
     int rc = ws_probe_init(&probe, task, &trials, err);
     if (rc != 0)
         return rc;
-    rc = search->run(&probe, err);
+    rc = try_given(&probe, err);
+    if (rc == 0 && ws_probe_left(&probe) > 0)
+        rc = search->run(&probe, err);
     ws_probe_fini(&probe);
     if (rc == 0 && trials.count == 0)
         rc = ws_error_set(err, WS_E_INFEASIBLE, "there is no setting to try");

@@ -23,6 +23,11 @@ struct ws_search_task {
     double edge_idle_w;
     const struct ws_stage_list *stages; /* of every setting; NULL: edge, then cloud */
     size_t budget;                      /* trials */
+    /* (optional) Settings to try before the search chooses any, in this order: what is
+     * foreseen to be good. They count against the budget; those that the evaluator lacks
+     * are passed over. */
+    const struct ws_setting *first;
+    size_t first_count;
     uint64_t seed;
 };
 

@@ -510,6 +510,11 @@ int ws_executor_has(struct ws_executor *executor, const struct ws_setting *setti
     return ws_executor_locate(&place, executor, setting, NULL) == 0;
 }
 
+size_t ws_executor_cut(const struct ws_executor *executor, size_t variant, size_t value)
+{
+    return executor->variants[variant].cut_of[value];
+}
+
 struct ws_splitter *ws_executor_splitter(const struct ws_executor *executor,
                                          size_t variant)
 {

@@ -74,6 +74,8 @@ struct ws_executor_place {
 /* WS_E_MISMATCH as ws_executor_has. */
 int ws_executor_locate(struct ws_executor_place *out, struct ws_executor *executor,
                        const struct ws_setting *setting, struct ws_error *err);
+/* The cut that a value of the cut's knob is in a variant; WS_NONE where it has none. */
+size_t ws_executor_cut(const struct ws_executor *executor, size_t variant, size_t value);
 /* A variant's model, as it runs where no knob says otherwise; its name on nodes. */
 struct ws_splitter *ws_executor_splitter(const struct ws_executor *executor,
                                          size_t variant);

@@ -8,7 +8,7 @@
 #include "split/executor.h"
 #include "split/halves.h"
 #include "split/pool.h"
-#include "split/work.h"
+#include "split/demand.h"
 
 /* An engine with its splitters: one for each combination of threads and provider. */
 struct ws_executor_lane {

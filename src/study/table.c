@@ -11,6 +11,7 @@
 #include "base/names.h"
 #include "base/parse.h"
 #include "base/stats.h"
+#include "study/link_estimate.h"
 
 static const char knob_prefix[] = "knob.";
 
@@ -333,90 +334,14 @@ static int pool_residuals(struct ws_table *table, struct ws_error *err)
     return 0;
 }
 
-struct transfer {
-    double bytes;
-    double ms;
-};
-
-static int by_bytes(const void *a, const void *b)
-{
-    const struct transfer *x = a;
-    const struct transfer *y = b;
-    if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? -1 : 1;
-    return (x->ms > y->ms) - (x->ms < y->ms);
-}
-
-/* Median times of equal sizes, compacted in place; returns how many sizes there are. */
-static size_t medians_by_size(struct transfer *all, size_t count)
-{
-    size_t sizes = 0;
-    qsort(all, count, sizeof(*all), by_bytes);
-    for (size_t i = 0; i < count;) {
-        size_t end = i;
-        while (end < count && all[end].bytes == all[i].bytes)
-            end++;
-        all[sizes++] = (struct transfer){all[i].bytes, all[i + (end - i) / 2].ms};
-        i = end;
-    }
-    return sizes;
-}
-
-/* Theil and Sen: the median of the slopes between any two sizes, then the median of what
- * each size leaves over. Sizes beyond a few hundred are thinned out. */
-static int fit_link(struct ws_table *table, const struct transfer *sizes, size_t count,
-                    struct ws_error *err)
-{
-    const size_t most = 400;
-    size_t step = (count + most - 1) / most;
-    size_t used = (count + step - 1) / step;
-    double *slopes = malloc((used * used + 1) * sizeof(*slopes));
-    if (slopes == NULL)
-        return ws_error_nomem(err);
-    size_t slope_count = 0;
-    for (size_t i = 0; i < count; i += step) {
-        for (size_t k = i + step; k < count; k += step)
-            slopes[slope_count++] =
-                (sizes[k].ms - sizes[i].ms) / (sizes[k].bytes - sizes[i].bytes);
-    }
-    double ms_per_byte = slope_count > 0 ? ws_stats_median(slopes, slope_count) : 0;
-    for (size_t i = 0; i < used; i++)
-        slopes[i] = sizes[i * step].ms - ms_per_byte * sizes[i * step].bytes;
-    double delay_ms = ws_stats_median(slopes, used);
-    if (ms_per_byte <= 0 || delay_ms < 0) {
-        for (size_t i = 0; i < used; i++)
-            slopes[i] = sizes[i * step].ms / sizes[i * step].bytes;
-        ms_per_byte = ws_stats_median(slopes, used);
-        delay_ms = 0;
-    }
-    free(slopes);
-    ws_conditions_set(&table->reference, WS_LINK_MBIT_S, 8 / (ms_per_byte * 1000));
-    ws_conditions_set(&table->reference, WS_LINK_DELAY_MS, delay_ms);
-    table->link_estimated = 1;
-    return 0;
-}
-
 static int find_link(struct ws_table *table, struct ws_error *err)
 {
-    const uint32_t both = 1u << WS_TRANSFER_MS | 1u << WS_TENSOR_BYTES;
     table->reference = table->testbed->link;
     if (table->reference.known != 0)
         return 0;
-    struct transfer *all = malloc((table->setting_count + 1) * sizeof(*all));
-    if (all == NULL)
-        return ws_error_nomem(err);
-    size_t count = 0;
-    for (size_t s = 0; s < table->setting_count; s++) {
-        const struct ws_outcome *mean = &table->means[s];
-        if ((mean->known & both) == both && mean->value[WS_TENSOR_BYTES] > 0 &&
-            mean->value[WS_TRANSFER_MS] > 0)
-            all[count++] = (struct transfer){mean->value[WS_TENSOR_BYTES],
-                                             mean->value[WS_TRANSFER_MS]};
-    }
-    size_t sizes = medians_by_size(all, count);
-    int rc = sizes > 0 ? fit_link(table, all, sizes, err) : 0;
-    free(all);
-    return rc;
+    int rc = ws_link_estimate(&table->reference, table->means, table->setting_count, err);
+    table->link_estimated = rc == 0;
+    return rc == WS_E_UNKNOWN ? 0 : rc;
 }
 
 /* --- Interface -----------------------------------------------------------------------

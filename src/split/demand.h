@@ -2,8 +2,8 @@
  * What a segment asks of a machine, counted from the graph: for device models, which
  * know rates and not networks.
  */
-#ifndef WS_SPLIT_WORK_H
-#define WS_SPLIT_WORK_H
+#ifndef WS_SPLIT_DEMAND_H
+#define WS_SPLIT_DEMAND_H
 
 #include "core/work.h"
 #include "onnx/codec.h"

@@ -1,4 +1,4 @@
-#include "split/work.h"
+#include "split/demand.h"
 
 #include <string.h>
 

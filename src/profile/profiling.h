@@ -1,0 +1,63 @@
+/*
+ * Profiling from end to end: machines, models and testbed put together, the study opened
+ * and what the machines are written into it, a first guess from the machines' models, a
+ * search over live or virtual trials, and the plan. What a command line, a test or
+ * another program asks for in one structure. One thread.
+ */
+#ifndef WS_PROFILE_PROFILING_H
+#define WS_PROFILE_PROFILING_H
+
+#include "core/plan.h"
+#include "profile/profiler.h"
+#include "search/search.h"
+
+struct ws_profiling_options {
+    const char *study_path;
+    const char *testbed_path; /* made where there is none; NULL: the study's path with
+                                 .testbed.json for its ending */
+    const struct ws_executor_variant *variants;
+    size_t variant_count;
+    struct ws_engine_options engine;
+    struct ws_splitter_options splitter;
+    const char *edge; /* "local", or a board to emulate */
+    const char
+        *cloud;      /* (optional) a board that is like the node's machine: for the first
+                        guess, and, where the clock is virtual, in place of the node */
+    const char *url; /* of the node; not asked where the clock is virtual */
+    int64_t timeout_ms;
+    double link_mbit_s, link_delay_ms; /* 0: not known */
+    int is_virtual;
+    const struct ws_datum *const *inputs; /* (optional) by variant; NULL: drawn */
+    const char *search;
+    double budget; /* a share of the settings up to 1, or a number of trials; 0: 5 %, but
+                      12 at least */
+    struct ws_measure_options measure;
+    uint64_t seed;
+    /* (optional) The testbed that was written, before anything runs. */
+    void (*on_testbed)(void *user, const char *path);
+    /* (optional) Before the first trial: how many there are to be. */
+    void (*on_start)(void *user, size_t budget, size_t space, size_t foreseen);
+    /* (optional) As in a profiler. */
+    void (*on_trial)(void *user, const struct ws_study_trial *trial, int is_old);
+    int (*accuracy)(void *user, double *out, struct ws_executor *executor,
+                    struct ws_study *study, const struct ws_setting *setting,
+                    struct ws_error *err);
+    int has_data;
+    void *user;
+};
+
+struct ws_profiling;
+
+int ws_profiling_open(struct ws_profiling **out,
+                      const struct ws_profiling_options *options, struct ws_error *err);
+/* Gives hardware back. Takes NULL. */
+int ws_profiling_close(struct ws_profiling *profiling, struct ws_error *err);
+
+/* Spends the budget; trials that the study has count. Trials made so far are in the study
+ * also where this fails. */
+int ws_profiling_run(struct ws_trials *out, struct ws_profiling *profiling,
+                     struct ws_error *err);
+
+struct ws_study *ws_profiling_study(const struct ws_profiling *profiling);
+
+#endif
