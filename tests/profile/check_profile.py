@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""wattshed profile from outside: killed at random, robbed of its node, lied to.
+
+Usage: check_profile.py WATTSHED MODEL OTHER_MODEL [KILLS]
+"""
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+
+WATTSHED, MODEL, OTHER = sys.argv[1:4]
+KILLS = int(sys.argv[4]) if len(sys.argv) > 4 else 50
+faults = []
+
+
+def expect(condition, text):
+    if not condition:
+        faults.append(text)
+        print("FAILED:", text)
+
+
+def run(*arguments, **options):
+    return subprocess.run([WATTSHED, *map(str, arguments)], capture_output=True, text=True,
+                          timeout=300, check=False, **options)
+
+
+def virtual(study, *more):
+    return ["profile", MODEL, "--edge", "rpi4-coral", "--cloud", "gpu-server", "--virtual",
+            "--link", "20,5", "--budget", "60", "--seed", "7", "-o", str(study), *more]
+
+
+def plan_of(study):
+    done = run("plan", study, "-o", "-")
+    expect(done.returncode == 0, f"plan {study}: {done.stderr}")
+    return done.stdout
+
+
+def trials_of(study):
+    """The trials without what the wall clock gave them."""
+    with sqlite3.connect(study) as db:
+        return (db.execute("SELECT setting, how, valid, samples, latency_ci_ms FROM trials"
+                           " ORDER BY trial").fetchall(),
+                db.execute("SELECT * FROM measures ORDER BY trial, kind, name").fetchall(),
+                db.execute("SELECT * FROM parts ORDER BY key").fetchall())
+
+
+def check_killed(folder):
+    """Kill -9 at random points: the study opens, and ends as the undisturbed one."""
+    chance = random.Random(5)
+    calm = folder / "calm.study"
+    start = time.monotonic()
+    done = run(*virtual(calm))
+    lasts = time.monotonic() - start
+    expect(done.returncode == 0, f"undisturbed: {done.stderr}")
+    expected, plan = trials_of(calm), plan_of(calm)
+    killed = finished = inside = 0
+    study = folder / "killed.study"
+    shutil.copy(folder / "calm.testbed.json", folder / "killed.testbed.json")
+    while killed < KILLS:
+        child = subprocess.Popen([WATTSHED, *virtual(study)], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        try:
+            child.wait(chance.random() * lasts)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            killed += 1
+            inside += study.exists() and study.stat().st_size > 0
+        if child.returncode == 0:
+            finished += 1
+            expect(trials_of(study) == expected, f"trials differ after {killed} kills")
+            expect(plan_of(study) == plan, f"the plan differs after {killed} kills")
+            study.unlink()
+        elif child.returncode != -signal.SIGKILL:
+            expect(False, f"exit status {child.returncode} after {killed} kills")
+            break
+    done = run(*virtual(study))
+    expect(done.returncode == 0, f"after the last kill: {done.stderr}")
+    expect(trials_of(study) == expected, "trials differ after the last kill")
+    expect(plan_of(study) == plan, "the plan differs after the last kill")
+    expect(inside > 0, "no kill fell into a study")
+    print(f"killed {killed} times, {inside} of them with a study open, finished "
+          f"{finished + 1} times: trials and plan are the undisturbed ones")
+
+
+def check_seeds(folder):
+    """The same seed, the same samples; another, others."""
+    first, again, other = (folder / f"seed{i}.study" for i in range(3))
+    for study, seed in (first, 3), (again, 3), (other, 4):
+        shutil.copy(folder / "calm.testbed.json", study.with_suffix(".testbed.json"))
+        run(*virtual(study, "--seed", seed, "--budget", 20))
+    expect(trials_of(first) == trials_of(again), "the same seed gave other trials")
+    expect(trials_of(first) != trials_of(other), "another seed gave the same trials")
+
+
+def check_bad_input(folder):
+    study = folder / "bad.study"
+    calm = folder / "calm.study"
+    testbed = json.loads((folder / "calm.testbed.json").read_text())
+
+    def with_knob(name, values):
+        changed = json.loads(json.dumps(testbed))
+        changed["knobs"][name] = {"part": "shared", "kind": "nominal", "values": values}
+        changed.pop("baselines")
+        changed.pop("constraints")
+        path = folder / "changed.json"
+        path.write_text(json.dumps(changed))
+        return path
+
+    broken = folder / "broken.json"
+    broken.write_text('{"name": "x",\n "knobs": 3\n "objectives": []}')
+    less = folder / "less.json"
+    less.write_text(json.dumps({**testbed, "objectives": ["speed"]}))
+    rows = [
+        (["--testbed", broken], 1, "broken.json:3"),
+        (["--testbed", less], 1, "objectives"),
+        (["--testbed", with_knob("zoom", [1])], 1, '"zoom"'),
+        (["--testbed", with_knob("codec", ["mp3"])], 1, '"codec"'),
+        (["--testbed", with_knob("cut", [0, 999])], 1, '"999"'),
+        (["--testbed", with_knob("edge.cpu_khz", [1])], 1, "edge.cpu_khz"),
+        (["--testbed", with_knob("variant", ["tiny"])], 1, '"tiny"'),
+        (["--testbed", folder / "none.json"], 1, "none.json"),
+        (["--edge", "pdp11"], 1, "pdp11"),
+        (["--link", "fast"], 2, "--link"),
+        (["--budget", "1.5"], 2, "--budget"),
+        (["--tolerance", "0"], 2, "--tolerance"),
+        (["--variant", "small"], 2, "--variant"),
+        (["--variant", "base=x.onnx"], 2, "\"base\""),
+        (["--search", "luck"], 2, "luck"),
+        (["-o", folder / "no" / "such.study"], 1, "such"),
+        (["-o", folder / "calm.testbed.json", "--testbed", folder / "calm.testbed.json"], 1,
+         "this is no study"),
+    ]
+    for more, status, says in rows:
+        done = run(*virtual(study, *more))
+        expect(done.returncode == status and says in done.stderr,
+               f"{more}: {done.returncode} {done.stderr}")
+        expect(len(done.stderr.strip().splitlines()) == 1,
+               f"{more}: more than a line: {done.stderr}")
+    before = calm.read_bytes()
+    other = virtual(calm, "--testbed", folder / "calm.testbed.json", "--edge", "rpi4")
+    done = run(*other)
+    expect(done.returncode == 1 and "edge.accelerator" in done.stderr, done.stderr)
+    done = run("profile", OTHER, *virtual(calm)[2:])
+    expect(done.returncode == 1, f"another model: {done.stderr}")
+    small = folder / "small.json"
+    small.write_text(json.dumps({"name": "s", "objectives": ["latency_ms"], "knobs": {
+        "cut": {"part": "shared", "kind": "ordered", "values": [0]}}}))
+    mine = folder / "mine.study"
+    expect(run(*virtual(mine, "--testbed", small)).returncode == 0, "a testbed of one cut")
+    done = run("profile", OTHER, *virtual(mine, "--testbed", small)[2:])
+    expect(done.returncode == 1 and "its model.base is" in done.stderr, done.stderr)
+    done = run(*virtual(calm, "--testbed", small))
+    expect(done.returncode == 1 and "another testbed" in done.stderr, done.stderr)
+    expect(calm.read_bytes() == before, "a refused study was changed")
+
+
+def check_live(folder):
+    """A real node that dies in the middle, and comes back."""
+    study = folder / "live.study"
+    testbed = folder / "live.json"
+    testbed.write_text(json.dumps({
+        "name": "live", "objectives": ["latency_ms", "edge_ms"], "knobs": {
+            "cut": {"part": "shared", "kind": "ordered", "values": [0, 17, 39, 58]},
+            "codec": {"part": "shared", "kind": "nominal", "values": ["none", "int8"]}}}))
+
+    def node():
+        process = subprocess.Popen([WATTSHED, "node", "--listen", "127.0.0.1:0", MODEL],
+                                   stdout=subprocess.PIPE, text=True)
+        return process, process.stdout.readline().strip()
+
+    def line(url, *more):
+        return ["profile", MODEL, "--node", url, "--testbed", str(testbed), "--budget", "8",
+                "--search", "exhaustive", "--tolerance", "0.5", "-o", str(study), *more]
+
+    server, url = node()
+    child = subprocess.Popen([WATTSHED, *line(url, "--tolerance", "0.0001", "--samples",
+                                              "2000")],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    time.sleep(2)
+    busy = run(*line(url))
+    expect(busy.returncode == 1 and "another process profiles" in busy.stderr, busy.stderr)
+    server.kill()
+    server.wait()
+    _, said = child.communicate(timeout=120)
+    expect(child.returncode == 1 and "/v2/models/" in said, f"a dead node: {said}")
+    server, url = node()
+    done = run(*line(url))
+    expect(done.returncode == 0, f"after the node came back: {done.stderr}")
+    expect("unknown" not in done.stdout, done.stdout)
+    with sqlite3.connect(study) as db:
+        count, truths = db.execute("SELECT count(*), group_concat(DISTINCT truth)"
+                                   " FROM trials").fetchone()
+        energies = db.execute("SELECT count(*) FROM measures WHERE name LIKE '%energy%'"
+                              " AND name != 'cloud_energy_j'").fetchone()[0]
+        runs = [json.loads(row[0]) for row in db.execute("SELECT conditions FROM runs")]
+    expect(count == 8 and truths == "measured", f"{count} trials, {truths}")
+    if "meter" not in runs[-1]:
+        expect(energies == 0, "an energy that nothing measured")
+        expect("no meter" in runs[-1]["energy"], runs[-1])
+    expect(len(runs) == 2, f"{len(runs)} runs")
+    server.terminate()
+    server.wait()
+
+
+def main():
+    base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=base) as name:
+        folder = pathlib.Path(name)
+        check_killed(folder)
+        check_seeds(folder)
+        check_bad_input(folder)
+        check_live(folder)
+    print(f"{len(faults)} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
