@@ -26,6 +26,7 @@ enum { FACTS_MAX = 4096 };
 
 struct ws_profiling {
     struct ws_profiling_options options;
+    const struct ws_search *search;
     char *testbed_path;
     char *testbed_text; /* its JSON in one form, whatever the file's spaces */
     struct ws_testbed testbed;
@@ -486,7 +487,9 @@ int ws_profiling_open(struct ws_profiling **out,
     if (profiling == NULL)
         return ws_error_nomem(err);
     profiling->options = *options;
-    int rc = open_machines(profiling, err);
+    int rc = ws_search_find(&profiling->search, options->search, err);
+    if (rc == 0)
+        rc = open_machines(profiling, err);
     if (rc == 0)
         rc = open_testbed(profiling, err);
     if (rc == 0)
@@ -574,7 +577,6 @@ static int choose_first(struct ws_setting **out, size_t *out_count,
 int ws_profiling_run(struct ws_trials *out, struct ws_profiling *profiling,
                      struct ws_error *err)
 {
-    const struct ws_search *search = NULL;
     const struct ws_testbed *testbed = &profiling->testbed;
     struct ws_setting *first = NULL;
     size_t space = 0;
@@ -583,9 +585,7 @@ int ws_profiling_run(struct ws_trials *out, struct ws_profiling *profiling,
                                   .seed = profiling->options.seed,
                                   .edge_idle_w = edge_idle_w(profiling)};
     memcpy(task.objectives, testbed->objectives, sizeof(task.objectives));
-    int rc = ws_search_find(&search, profiling->options.search, err);
-    if (rc == 0)
-        rc = ws_search_space_size(&space, profiling->profiler, err);
+    int rc = ws_search_space_size(&space, profiling->profiler, err);
     if (rc != 0)
         return rc;
     task.budget = budget_of(profiling, space);
@@ -595,7 +595,7 @@ int ws_profiling_run(struct ws_trials *out, struct ws_profiling *profiling,
         profiling->options.on_start(profiling->options.user, task.budget, space,
                                     task.first_count);
     if (rc == 0)
-        rc = ws_search_run(out, search, &task, err);
+        rc = ws_search_run(out, profiling->search, &task, err);
     free(first);
     return rc;
 }

@@ -95,7 +95,8 @@ int ws_search_exhaustive(struct ws_probe *probe, struct ws_error *err)
     for (size_t i = 0; rc == 0 && i < count && ws_probe_left(probe) > 0; i++) {
         struct ws_setting setting;
         ws_setting_from_index(&setting, probe->task->evaluator->space, all[i]);
-        rc = ws_probe_try(probe, &setting, err);
+        if (!ws_probe_tried(NULL, probe, &setting))
+            rc = ws_probe_try(probe, &setting, err);
     }
     free(all);
     return rc;
@@ -127,7 +128,8 @@ int ws_search_random(struct ws_probe *probe, struct ws_error *err)
         all[i] = all[pick];
         all[pick] = swap;
         ws_setting_from_index(&setting, space, all[i]);
-        rc = ws_probe_try(probe, &setting, err);
+        if (!ws_probe_tried(NULL, probe, &setting))
+            rc = ws_probe_try(probe, &setting, err);
     }
     free(all);
     return rc;

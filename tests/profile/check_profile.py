@@ -33,7 +33,7 @@ def run(*arguments, **options):
 
 def virtual(study, *more):
     return ["profile", MODEL, "--edge", "rpi4-coral", "--cloud", "gpu-server", "--virtual",
-            "--link", "20,5", "--budget", "60", "--seed", "7", "-o", str(study), *more]
+            "--link", "20,5", "--budget", "40", "--seed", "7", "-o", str(study), *more]
 
 
 def plan_of(study):
@@ -110,7 +110,7 @@ def check_bad_input(folder):
         changed["knobs"][name] = {"part": "shared", "kind": "nominal", "values": values}
         changed.pop("baselines")
         changed.pop("constraints")
-        path = folder / "changed.json"
+        path = folder / f"changed-{name}-{values[0]}.json"
         path.write_text(json.dumps(changed))
         return path
 
@@ -176,6 +176,13 @@ def check_live(folder):
                                    stdout=subprocess.PIPE, text=True)
         return process, process.stdout.readline().strip()
 
+    def trials_there(path):
+        if not path.exists() or path.stat().st_size == 0:
+            return False
+        with sqlite3.connect(path) as db:
+            return db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] > 0 and \
+                db.execute("SELECT count(*) FROM trials").fetchone()[0] > 0
+
     def line(url, *more):
         return ["profile", MODEL, "--node", url, "--testbed", str(testbed), "--budget", "8",
                 "--search", "exhaustive", "--tolerance", "0.5", "-o", str(study), *more]
@@ -184,13 +191,14 @@ def check_live(folder):
     child = subprocess.Popen([WATTSHED, *line(url, "--tolerance", "0.0001", "--samples",
                                               "2000")],
                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    time.sleep(2)
+    while not trials_there(study):
+        time.sleep(0.1)
     busy = run(*line(url))
     expect(busy.returncode == 1 and "another process profiles" in busy.stderr, busy.stderr)
     server.kill()
     server.wait()
     _, said = child.communicate(timeout=120)
-    expect(child.returncode == 1 and "/v2/models/" in said, f"a dead node: {said}")
+    expect(child.returncode == 1 and "127.0.0.1" in said, f"a dead node: {said}")
     server, url = node()
     done = run(*line(url))
     expect(done.returncode == 0, f"after the node came back: {done.stderr}")
