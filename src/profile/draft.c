@@ -7,6 +7,7 @@
 #include "core/outcome.h"
 #include "core/space.h"
 #include "profile/rig.h"
+#include "split/demand.h"
 
 enum { CUTS_MAX = 16, VALUES_MAX = 4 };
 
@@ -164,8 +165,16 @@ static json_t *idle_value(const char *name, const json_t *knob)
                                       : 0);
 }
 
+/* Whether codecs do anything to the model's inputs. */
+static int codes_inputs(const struct ws_cuts *cuts)
+{
+    return ws_work_wire_bytes(cuts, 0, WS_CODEC_INT8) <
+           ws_work_wire_bytes(cuts, 0, WS_CODEC_NONE);
+}
+
 /* Where a side has nothing to do its knobs do nothing: one value each is enough. */
-static int add_constraints(json_t *root, json_t *knobs, struct ws_error *err)
+static int add_constraints(json_t *root, json_t *knobs, const struct ws_cuts *cuts_of,
+                           struct ws_error *err)
 {
     json_t *list = json_array();
     json_t *cuts = json_object_get(json_object_get(knobs, "cut"), "values");
@@ -173,6 +182,9 @@ static int add_constraints(json_t *root, json_t *knobs, struct ws_error *err)
     json_t *last = json_array_get(cuts, json_array_size(cuts) - 1);
     json_t *knob = NULL;
     const char *name = NULL;
+    if (!codes_inputs(cuts_of))
+        (void)json_array_append_new(list, json_pack("{s:{s:O}, s:{s:[s]}}", "if", "cut",
+                                                    first, "then", "codec", "none"));
     json_object_foreach(knobs, name, knob)
     {
         json_t *at = strncmp(name, "edge.", 5) == 0 || strcmp(name, "head.variant") == 0
@@ -235,6 +247,7 @@ static int fill(json_t *root, const struct ws_draft_options *options,
                 struct ws_executor *executor, struct ws_error *err)
 {
     json_t *knobs = json_object();
+    const struct ws_cuts *cuts = ws_splitter_cuts(ws_executor_splitter(executor, 0));
     if (knobs == NULL ||
         json_object_set_new(root, "name", json_string(options->name)) != 0)
         return ws_error_nomem(err);
@@ -247,7 +260,7 @@ static int fill(json_t *root, const struct ws_draft_options *options,
         (void)json_object_set_new(root, "edge_idle_w", json_real(options->edge_idle_w));
     (void)json_object_set_new(root, "knobs", knobs);
     if (rc == 0)
-        rc = add_cuts(knobs, ws_splitter_cuts(ws_executor_splitter(executor, 0)), err);
+        rc = add_cuts(knobs, cuts, err);
     if (rc == 0)
         rc = add_knob(knobs, "codec", "shared", "nominal",
                       json_pack("[s, s, s]", "none", "fp16", "int8"), err);
@@ -260,7 +273,7 @@ static int fill(json_t *root, const struct ws_draft_options *options,
     if (rc == 0)
         rc = add_machine(knobs, options->cloud, "cloud", err);
     if (rc == 0)
-        rc = add_constraints(root, knobs, err);
+        rc = add_constraints(root, knobs, cuts, err);
     return rc == 0 ? add_baselines(root, knobs, err) : rc;
 }
 

@@ -58,9 +58,9 @@ int ws_predictor_predict(struct ws_rig_sample *out, struct ws_predictor *predict
     const struct ws_cuts *tails =
         ws_splitter_cuts(ws_executor_splitter(predictor->executor, place.tail_variant));
     ws_work_of_segment(&head, heads, 0, place.head_cut);
-    ws_work_add_codec(&head, &heads->cuts[place.head_cut], place.codec);
+    ws_work_add_codec(&head, heads, place.head_cut, place.codec);
     ws_work_of_segment(&tail, tails, place.tail_cut, tails->count - 1);
-    ws_work_add_codec(&tail, &tails->cuts[place.tail_cut], place.codec);
+    ws_work_add_codec(&tail, tails, place.tail_cut, place.codec);
     rc = predict_side(&sample.ms[WS_SIDE_EDGE], &sample.energy_j[WS_SIDE_EDGE],
                       &knows_edge, predictor->edge, predictor->edge_binding, setting,
                       &head, err);
@@ -71,7 +71,7 @@ int ws_predictor_predict(struct ws_rig_sample *out, struct ws_predictor *predict
     if (rc != 0)
         return rc;
     if (place.has_tail) {
-        sample.bytes = ws_work_wire_bytes(&heads->cuts[place.head_cut], place.codec);
+        sample.bytes = ws_work_wire_bytes(heads, place.head_cut, place.codec);
         sample.ms[WS_SIDE_TRANSFER] =
             predictor->link_delay_ms + sample.bytes * 8 / (predictor->link_mbit_s * 1000);
     }

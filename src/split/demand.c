@@ -50,18 +50,34 @@ void ws_work_of_segment(struct ws_work *out, const struct ws_cuts *cuts, size_t 
         out->crossing_bytes += (double)cuts->cuts[to].bytes;
 }
 
-double ws_work_wire_bytes(const struct ws_cut *cut, enum ws_codec codec)
+/* What is left of a tensor of this type; what is as small already passes unchanged. */
+static double share_of(enum ws_dtype dtype, enum ws_codec codec)
 {
-    static const double shares[] = {[WS_CODEC_NONE] = 1,
-                                    [WS_CODEC_FP16] = 0.5,
-                                    [WS_CODEC_INT8] = 0.25,
-                                    [WS_CODEC_INT8C] = 0.25};
-    return (double)cut->bytes * shares[codec];
+    double bits = (double)ws_dtype_bits(dtype);
+    double wanted = codec == WS_CODEC_NONE ? bits : codec == WS_CODEC_FP16 ? 16 : 8;
+    int is_float = dtype == WS_DTYPE_FP32 || dtype == WS_DTYPE_FP64 ||
+                   dtype == WS_DTYPE_FP16 || dtype == WS_DTYPE_BF16;
+    return is_float && wanted < bits ? wanted / bits : 1;
 }
 
-void ws_work_add_codec(struct ws_work *work, const struct ws_cut *cut,
+double ws_work_wire_bytes(const struct ws_cuts *cuts, size_t number, enum ws_codec codec)
+{
+    const struct ws_cut *cut = &cuts->cuts[number];
+    double sum = 0;
+    for (size_t t = 0; t < cut->tensor_count; t++) {
+        const struct ws_value *value = &cuts->graph->values[cut->tensors[t]];
+        uint64_t bytes = 0;
+        if (ws_value_bytes(&bytes, NULL, value, NULL) == 0)
+            sum += (double)bytes * share_of(value->dtype, codec);
+    }
+    return sum;
+}
+
+void ws_work_add_codec(struct ws_work *work, const struct ws_cuts *cuts, size_t number,
                        enum ws_codec codec)
 {
-    if (codec != WS_CODEC_NONE)
-        work->bytes[WS_WORK_OTHER] += (double)cut->bytes + ws_work_wire_bytes(cut, codec);
+    double plain = ws_work_wire_bytes(cuts, number, WS_CODEC_NONE);
+    double coded = ws_work_wire_bytes(cuts, number, codec);
+    if (coded < plain)
+        work->bytes[WS_WORK_OTHER] += plain + coded;
 }

@@ -14,9 +14,9 @@
 void ws_work_of_segment(struct ws_work *out, const struct ws_cuts *cuts, size_t from,
                         size_t to);
 /* Adds what a codec reads and writes on one side of a cut, in the class of other. */
-void ws_work_add_codec(struct ws_work *work, const struct ws_cut *cut,
+void ws_work_add_codec(struct ws_work *work, const struct ws_cuts *cuts, size_t number,
                        enum ws_codec codec);
-/* Bytes that cross at a cut once they are coded; floats taken to be 32 bits wide. */
-double ws_work_wire_bytes(const struct ws_cut *cut, enum ws_codec codec);
+/* Bytes that cross at a cut once they are coded. */
+double ws_work_wire_bytes(const struct ws_cuts *cuts, size_t number, enum ws_codec codec);
 
 #endif

@@ -540,9 +540,9 @@ static void count_work(struct ws_executor_way *way, struct ws_splitter *head,
     const struct ws_executor_place *place = &way->place;
     const struct ws_cuts *heads = ws_splitter_cuts(head), *tails = ws_splitter_cuts(tail);
     ws_work_of_segment(&way->head_work, heads, 0, place->head_cut);
-    ws_work_add_codec(&way->head_work, &heads->cuts[place->head_cut], place->codec);
+    ws_work_add_codec(&way->head_work, heads, place->head_cut, place->codec);
     ws_work_of_segment(&way->tail_work, tails, place->tail_cut, tails->count - 1);
-    ws_work_add_codec(&way->tail_work, &tails->cuts[place->tail_cut], place->codec);
+    ws_work_add_codec(&way->tail_work, tails, place->tail_cut, place->codec);
 }
 
 /* The head is the extractor, and where nothing is sent the edge's tail too. */

@@ -113,10 +113,44 @@ static void test_plan_from_trials(void **state)
     ws_trials_fini(&trials);
 }
 
+/* Settings given are tried before any other, each once; what the source lacks costs
+ * nothing. */
+static void test_given_first(void **state)
+{
+    struct fixture *f = *state;
+    /* 1/1200/off is not in the table; 2/1200/off is there, and given twice. */
+    const struct ws_setting given[] = {
+        {{1, 1, 0}}, {{2, 1, 0}}, {{0, 0, 1}}, {{2, 1, 0}}};
+    f->task.first = given;
+    f->task.first_count = 4;
+    for (size_t s = 0; s < sizeof(names) / sizeof(names[0]); s++) {
+        const struct ws_search *search = NULL;
+        struct ws_trials trials = {0};
+        assert_int_equal(ws_search_find(&search, names[s], NULL), 0);
+        f->task.budget = 7;
+        assert_int_equal(ws_search_run(&trials, search, &f->task, NULL), 0);
+        assert_true(trials.count >= 3 && trials.count <= 7);
+        assert_memory_equal(&trials.items[0].setting, &given[1], sizeof(given[1]));
+        assert_memory_equal(&trials.items[1].setting, &given[2], sizeof(given[2]));
+        for (size_t i = 0; i < trials.count; i++) {
+            for (size_t k = 0; k < i; k++)
+                assert_memory_not_equal(&trials.items[i].setting,
+                                        &trials.items[k].setting,
+                                        sizeof(struct ws_setting));
+        }
+        ws_trials_fini(&trials);
+        f->task.budget = 1;
+        assert_int_equal(ws_search_run(&trials, search, &f->task, NULL), 0);
+        assert_int_equal(trials.count, 1);
+        ws_trials_fini(&trials);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_search_conforms, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_given_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plan_from_trials, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
