@@ -29,6 +29,8 @@ int ws_cmd_load(int argc, char **argv);
 int ws_cmd_node(int argc, char **argv);
 int ws_cmd_plan(int argc, char **argv);
 int ws_cmd_profile(int argc, char **argv);
+int ws_cmd_report(int argc, char **argv);
+int ws_cmd_study(int argc, char **argv);
 int ws_cmd_replay(int argc, char **argv);
 int ws_cmd_compare(int argc, char **argv);
 int ws_cmd_run(int argc, char **argv);

@@ -17,6 +17,8 @@ static const struct ws_command commands[] = {
     {"distribute", ws_cmd_distribute, "share a batch among unequal nodes"},
     {"node", ws_cmd_node, "host models and tails of cuts for clients of the network"},
     {"profile", ws_cmd_profile, "measure a model's settings on machines, into a study"},
+    {"study", ws_cmd_study, "list the trials of a study"},
+    {"report", ws_cmd_report, "write a study's results as one page"},
     {"plan", ws_cmd_plan, "the settings worth choosing from, of a testbed or a study"},
     {"replay", ws_cmd_replay,
      "compare policies on a recorded testbed, on a virtual clock"},
