@@ -5,10 +5,10 @@
 #ifndef WS_SPLIT_EXECUTOR_IMPL_H
 #define WS_SPLIT_EXECUTOR_IMPL_H
 
+#include "split/demand.h"
 #include "split/executor.h"
 #include "split/halves.h"
 #include "split/pool.h"
-#include "split/demand.h"
 
 /* An engine with its splitters: one for each combination of threads and provider. */
 struct ws_executor_lane {

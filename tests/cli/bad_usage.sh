@@ -47,11 +47,20 @@ expect 2 '--maps is importance or random, not "best"' share --maps best "$demo"
 expect 2 '--codec is none, fp16 or int8' share --codec int8c "$demo" --input x.npy
 expect 1 "$demo/features.json" share "$demo" --input x.npy
 testbed=$WS_SOURCE_ROOT/etc/testbeds/digits-pi4/testbed.json
-expect 2 'expected one testbed, got 0' plan
+expect 2 'expected one testbed or study, got 0' plan
 expect 2 'no search "clever" among exhaustive, random' plan "$testbed" --search clever
 expect 2 '--budget 1.5: expected a share' plan "$testbed" --budget 1.5
 expect 2 'expected a name in .svg or .png' plan "$testbed" --plot front.bmp
 expect 1 'No such file' plan /nowhere.json
+expect 2 'one MODEL is needed' profile
+expect 2 '-o STUDY is needed' profile "$model"
+expect 2 '--node URL is needed' profile "$model" -o /tmp/none.study
+expect 2 'one STUDY is needed' study
+expect 2 '--csv or --json, one of them' study "$testbed" --csv --json
+expect 1 'this is no study' study "$testbed"
+expect 1 'No such file' study /nowhere.study
+expect 2 'one STUDY is needed' report
+expect 1 'this is no study' report "$testbed"
 expect 2 'FILE.csv, --map and -o are needed' import "$testbed"
 expect 2 '--to HOST:PORT is needed' shape
 expect 2 'link_loss: no link has 1' shape --to 127.0.0.1:1 --loss 1
