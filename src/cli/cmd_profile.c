@@ -30,7 +30,7 @@ static const char usage[] =
     "                     emulate, by name or file, e.g. rpi4-coral\n"
     "  --node URL         hosts the tails: a `wattshed node` with the same models\n"
     "  --cloud BOARD      a model of the node's machine, for the first guess\n"
-    "  --link RATE[,DELAY]  of the link, in Mbit/s and ms one way, as you know it\n"
+    "  --link RATE[,DELAY]  emulates a link to the node: Mbit/s, and ms one way\n"
     "  --variant NAME=FILE  another form of the model; MODEL itself is \"base\"\n"
     "  --testbed FILE     the space of knobs (default: STUDY's name with the ending\n"
     "                     .testbed.json, which is written first where it is not there)\n"
@@ -52,7 +52,7 @@ static const char usage[] =
     "  --json             print JSON\n" WS_MODEL_OPTIONS_HELP "\n"
     "example: wattshed node --listen 127.0.0.1:8000 etc/demo/digits.onnx &\n"
     "         wattshed profile etc/demo/digits.onnx --edge rpi4-coral \\\n"
-    "             --node http://127.0.0.1:8000 --budget 40 -o digits.study\n";
+    "             --node http://127.0.0.1:8000 --link 20,2 --budget 40 -o digits.study\n";
 
 enum { VARIANTS_MAX = 16 };
 

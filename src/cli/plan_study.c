@@ -69,6 +69,26 @@ static int print_json(const struct ws_plan *plan, const struct tally *tally,
     return rc;
 }
 
+/* The values of the first shared knob, the cut usually, that the plan has entries of. */
+static void print_places(const struct ws_plan *plan)
+{
+    size_t k = 0;
+    while (k < plan->space.knob_count && plan->space.knobs[k].part != WS_PART_SHARED)
+        k++;
+    if (k == plan->space.knob_count)
+        return;
+    const struct ws_knob *knob = &plan->space.knobs[k];
+    printf("%s in the plan:", knob->name);
+    for (size_t v = 0; v < knob->value_count; v++) {
+        size_t count = 0;
+        for (size_t e = 0; e < plan->entry_count; e++)
+            count += plan->entries[e].setting.value[k] == v;
+        if (count > 0)
+            printf(" %s", knob->values[v].text);
+    }
+    printf("\n");
+}
+
 static void print_text(const struct ws_plan *plan, const struct tally *tally,
                        const struct ws_composition *composition, const char *truth)
 {
@@ -76,6 +96,7 @@ static void print_text(const struct ws_plan *plan, const struct tally *tally,
     ws_cli_print_front(plan);
     printf("%s (%s): %zu settings tried, %zu on the front, %zu in the plan\n",
            plan->testbed, truth, trials, ws_cli_front_size(plan), plan->entry_count);
+    print_places(plan);
     printf("measured from end to end %zu, in part %zu, composed of known parts %zu, "
            "invalid %zu; %zu samples and %zu to warm up\n",
            tally->whole, tally->parts, tally->composed, tally->invalid, tally->samples,

@@ -25,14 +25,22 @@ static int add_knob(json_t *knobs, const char *name, const char *part, const cha
 /* --- Cuts ----------------------------------------------------------------------------
  */
 
+/* Natural, and with work on both sides: without work before it a cut sends what an end
+ * could have sent, or more. */
+static int is_worth(const struct ws_cut *cut)
+{
+    return cut->natural == WS_NATURAL_YES &&
+           (!cut->macs_known || (cut->macs_before > 0 && cut->macs_after > 0));
+}
+
 /* The natural cuts if they are few. Else both ends, and from each stretch of the work
  * between them the cut that the fewest bytes cross. */
 static int add_cuts(json_t *knobs, const struct ws_cuts *cuts, struct ws_error *err)
 {
     json_t *values = json_array();
     size_t natural = 0, last = cuts->count - 1;
-    for (size_t c = 0; c < cuts->count; c++)
-        natural += cuts->cuts[c].natural == WS_NATURAL_YES;
+    for (size_t c = 1; c < last; c++)
+        natural += is_worth(&cuts->cuts[c]) != 0;
     double total = (double)(cuts->cuts[0].macs_after + 1);
     size_t best[CUTS_MAX];
     for (size_t b = 0; b < CUTS_MAX; b++)
@@ -42,13 +50,12 @@ static int add_cuts(json_t *knobs, const struct ws_cuts *cuts, struct ws_error *
         size_t stretch =
             (size_t)((double)cut->macs_before / total * (double)(CUTS_MAX - 2));
         size_t *kept = &best[stretch];
-        if (cut->natural == WS_NATURAL_YES &&
-            (*kept == WS_NONE || cut->bytes < cuts->cuts[*kept].bytes))
+        if (is_worth(cut) && (*kept == WS_NONE || cut->bytes < cuts->cuts[*kept].bytes))
             *kept = c;
     }
     int failed = values == NULL || json_array_append_new(values, json_integer(0)) != 0;
     for (size_t c = 1; !failed && natural <= CUTS_MAX && c < last; c++) {
-        if (cuts->cuts[c].natural == WS_NATURAL_YES)
+        if (is_worth(&cuts->cuts[c]))
             failed = json_array_append_new(values, json_integer((json_int_t)c));
     }
     for (size_t b = 0; !failed && natural > CUTS_MAX && b < CUTS_MAX; b++) {

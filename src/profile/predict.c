@@ -72,8 +72,9 @@ int ws_predictor_predict(struct ws_rig_sample *out, struct ws_predictor *predict
         return rc;
     if (place.has_tail) {
         sample.bytes = ws_work_wire_bytes(heads, place.head_cut, place.codec);
-        sample.ms[WS_SIDE_TRANSFER] =
-            predictor->link_delay_ms + sample.bytes * 8 / (predictor->link_mbit_s * 1000);
+        /* The answer, which is small, comes back over the same way. */
+        sample.ms[WS_SIDE_TRANSFER] = 2 * predictor->link_delay_ms +
+                                      sample.bytes * 8 / (predictor->link_mbit_s * 1000);
     }
     if (knows_edge)
         sample.energy_known |= 1u << WS_SIDE_EDGE;

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "device/health.h"
+#include "net/shaper.h"
 #include "onnx/draw.h"
 #include "profile/draft.h"
 #include "profile/live.h"
@@ -40,6 +41,8 @@ struct ws_profiling {
     struct ws_datum **inputs; /* by variant; what was drawn */
     struct ws_predictor *predictor;
     struct ws_study *study;
+    struct ws_shaper *shaper; /* the emulated link before the node; NULL: none */
+    char url[128];            /* where requests go then */
     struct ws_rig *rig;
     struct ws_evaluator *profiler;
 };
@@ -330,8 +333,9 @@ static json_t *run_conditions(const struct ws_profiling *profiling)
                                   json_string(ws_board_machine(profiling->cloud)));
     if (options->link_mbit_s > 0)
         (void)json_object_set_new(root, "link",
-                                  json_pack("{s:f, s:f}", "mbit_s", options->link_mbit_s,
-                                            "delay_ms", options->link_delay_ms));
+                                  json_pack("{s:f, s:f, s:s}", "mbit_s",
+                                            options->link_mbit_s, "delay_ms",
+                                            options->link_delay_ms, "truth", "emulated"));
     (void)json_object_set_new(root, "seed", json_integer((json_int_t)options->seed));
     (void)json_object_set_new(root, "search", json_string(options->search));
     (void)json_object_set_new(root, "tolerance", json_real(options->measure.tolerance));
@@ -417,6 +421,27 @@ static void free_inputs(struct ws_profiling *profiling)
     free(profiling->inputs);
 }
 
+/* A link of the rate and delay asked for, between us and the node. */
+static int open_link(struct ws_profiling *profiling, const struct ws_conditions *link,
+                     struct ws_error *err)
+{
+    static const char scheme[] = "http://";
+    const struct ws_profiling_options *options = &profiling->options;
+    char target[256];
+    if (strncmp(options->url, scheme, sizeof(scheme) - 1) != 0)
+        return ws_error_set(err, WS_E_UNSUPPORTED,
+                            "%s: a link is emulated before http:// alone", options->url);
+    const char *host = options->url + sizeof(scheme) - 1;
+    (void)snprintf(target, sizeof(target), "%.*s", (int)strcspn(host, "/"), host);
+    const struct ws_shaper_options shaper = {
+        .listen = "127.0.0.1:0", .target = target, .link = *link, .seed = options->seed};
+    int rc = ws_shaper_start(&profiling->shaper, &shaper, err);
+    if (rc == 0)
+        (void)snprintf(profiling->url, sizeof(profiling->url), "http://%s",
+                       ws_shaper_address(profiling->shaper));
+    return rc;
+}
+
 static int open_rig(struct ws_profiling *profiling, struct ws_error *err)
 {
     const struct ws_profiling_options *options = &profiling->options;
@@ -437,10 +462,12 @@ static int open_rig(struct ws_profiling *profiling, struct ws_error *err)
         return ws_virtual_create(&profiling->rig, &virtual, err);
     }
     int rc = options->inputs == NULL ? draw_inputs(profiling, err) : 0;
+    if (rc == 0 && options->link_mbit_s > 0)
+        rc = open_link(profiling, &link, err);
     const struct ws_live_options live = {
         .executor = profiling->executor,
         .space = &profiling->testbed.space,
-        .url = options->url,
+        .url = profiling->shaper != NULL ? profiling->url : options->url,
         .timeout_ms = options->timeout_ms,
         .inputs = options->inputs != NULL
                       ? options->inputs
@@ -518,7 +545,8 @@ int ws_profiling_close(struct ws_profiling *profiling, struct ws_error *err)
     ws_study_close(profiling->study);
     ws_predictor_destroy(profiling->predictor);
     free_inputs(profiling);
-    ws_executor_destroy(profiling->executor);
+    ws_executor_destroy(profiling->executor); /* and its connections */
+    ws_shaper_stop(profiling->shaper);
     ws_sampler_destroy(profiling->sampler);
     ws_meters_fini(&profiling->meters);
     int rc = ws_device_close(profiling->device, err);

@@ -86,6 +86,12 @@ static const char *measure_title(enum ws_measure measure)
     return titles[measure];
 }
 
+/* Four digits, and whole numbers whole. */
+static void put_number(const struct report *r, double value)
+{
+    ws_page_put(r->page, fabs(value) >= 1e4 ? "<td>%.0f</td>" : "<td>%.4g</td>", value);
+}
+
 static void put_cell(const struct report *r, const struct ws_outcome *outcome,
                      enum ws_measure measure)
 {
@@ -93,7 +99,7 @@ static void put_cell(const struct report *r, const struct ws_outcome *outcome,
     if (ws_outcome_get(&value, outcome, measure) != 0)
         ws_page_put(r->page, "<td>&ndash;</td>");
     else
-        ws_page_put(r->page, "<td>%.4g</td>", value);
+        put_number(r, value);
 }
 
 /* The second objective: what latency is paid with. */
@@ -314,7 +320,7 @@ static double known(const struct ws_outcome *outcome, enum ws_measure measure)
 
 /* Stacked bars; `parts` end with WS_MEASURE_COUNT. */
 static void put_bars(const struct report *r, const enum ws_measure *parts,
-                     const char *const *classes, const char *what)
+                     const char *const *classes, const char *caption)
 {
     struct bar bars[BARS_MAX];
     size_t count = choose_bars(bars, r), shown = 0;
@@ -357,11 +363,9 @@ static void put_bars(const struct report *r, const enum ws_measure *parts,
                     sum);
     }
     ws_page_put(r->page,
-                "</svg><figcaption>%s: <span class=\"edgekey\">edge</span>, <span "
-                "class=\"transferkey\">transfer</span>, <span "
-                "class=\"cloudkey\">cloud</span>; baselines first, then the front from "
-                "the fastest.</figcaption></figure>\n",
-                what);
+                "</svg><figcaption>%s Baselines first, then the front from the "
+                "fastest.</figcaption></figure>\n",
+                caption);
 }
 
 static void put_parts(const struct report *r)
@@ -373,9 +377,13 @@ static void put_parts(const struct report *r)
     static const char *const time_classes[] = {"edge", "transfer", "cloud"};
     static const char *const energy_classes[] = {"edge", "cloud"};
     ws_page_put(r->page, "<h2>By part</h2>\n");
-    put_bars(r, times, time_classes, "Latency in ms");
+    put_bars(r, times, time_classes,
+             "Latency in ms: <span class=\"edgekey\">edge</span>, <span "
+             "class=\"transferkey\">transfer</span>, <span "
+             "class=\"cloudkey\">cloud</span>.");
     put_bars(r, energies, energy_classes,
-             "Energy in J, what the edge draws while it waits included");
+             "Energy in J: <span class=\"edgekey\">edge</span>, what it draws while it "
+             "waits included, and <span class=\"cloudkey\">cloud</span>.");
 }
 
 /* --- Tables --------------------------------------------------------------------------
@@ -476,7 +484,7 @@ static void put_cuts(const struct report *r)
         ws_page_put(r->page, "</th><td>%s</td><td>%zu</td>", id != NULL ? id : "", count);
         for (size_t w = 0; w < 3; w++) {
             if (isfinite(least[w]))
-                ws_page_put(r->page, "<td>%.4g</td>", least[w]);
+                put_number(r, least[w]);
             else
                 ws_page_put(r->page, "<td>&ndash;</td>");
         }
