@@ -34,6 +34,11 @@ static const char usage[] =
     "  --variant NAME=FILE  another form of the model; MODEL itself is \"base\"\n"
     "  --testbed FILE     the space of knobs (default: STUDY's name with the ending\n"
     "                     .testbed.json, which is written first where it is not there)\n"
+    "  --data DIR         labelled data (IDX, .npy, CIFAR's .bin, or tensors with\n"
+    "                     labels.txt): measures accuracy as well\n"
+    "  --data-limit N     samples of it (default 500)\n"
+    "  --data-scale F     bytes are multiplied by F where the model wants floats\n"
+    "                     (default 1/255)\n"
     "  --search S         as in `wattshed plan` (default guided)\n"
     "  --budget F|N       trials: a share of the settings up to 1, or a number above\n"
     "                     (default 0.05, but 12 at least)\n"
@@ -76,6 +81,9 @@ enum {
     OPT_LINK,
     OPT_VARIANT,
     OPT_TESTBED,
+    OPT_DATA,
+    OPT_DATA_LIMIT,
+    OPT_DATA_SCALE,
     OPT_SEARCH,
     OPT_BUDGET,
     OPT_TOLERANCE,
@@ -96,6 +104,9 @@ static const struct option long_options[] = {
     {"link", required_argument, NULL, OPT_LINK},
     {"variant", required_argument, NULL, OPT_VARIANT},
     {"testbed", required_argument, NULL, OPT_TESTBED},
+    {"data", required_argument, NULL, OPT_DATA},
+    {"data-limit", required_argument, NULL, OPT_DATA_LIMIT},
+    {"data-scale", required_argument, NULL, OPT_DATA_SCALE},
     {"search", required_argument, NULL, OPT_SEARCH},
     {"budget", required_argument, NULL, OPT_BUDGET},
     {"tolerance", required_argument, NULL, OPT_TOLERANCE},
@@ -204,6 +215,14 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
     case OPT_TESTBED:
         profiling->testbed_path = value;
         return 0;
+    case OPT_DATA:
+        profiling->data = value;
+        return 0;
+    case OPT_DATA_LIMIT:
+        return ws_parse_size(&profiling->data_limit, value, 1, 10000000, "--data-limit",
+                             err);
+    case OPT_DATA_SCALE:
+        return take_number(&profiling->data_scale, value, "--data-scale", -1e9, 1e9, err);
     case OPT_SEARCH:
         profiling->search = value;
         return 0;
@@ -341,6 +360,8 @@ int ws_cmd_profile(int argc, char **argv)
                                                     .search = "guided",
                                                     .seed = 1,
                                                     .timeout_ms = 30000,
+                                                    .data_limit = 500,
+                                                    .data_scale = 1.0 / 255,
                                                     .variant_count = 1},
                                       .is_terminal = isatty(STDERR_FILENO)};
     struct ws_profiling_options *profiling = &options.profiling;

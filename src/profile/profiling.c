@@ -13,6 +13,7 @@
 #include "device/health.h"
 #include "net/shaper.h"
 #include "onnx/draw.h"
+#include "profile/accuracy.h"
 #include "profile/draft.h"
 #include "profile/live.h"
 #include "profile/predict.h"
@@ -40,6 +41,7 @@ struct ws_profiling {
     struct ws_executor *executor;
     struct ws_datum **inputs; /* by variant; what was drawn */
     struct ws_predictor *predictor;
+    struct ws_labelled data;
     struct ws_study *study;
     struct ws_shaper *shaper; /* the emulated link before the node; NULL: none */
     char url[128];            /* where requests go then */
@@ -143,7 +145,7 @@ static int write_testbed(struct ws_profiling *profiling, struct ws_error *err)
         .threads_max =
             profiling->edge == NULL ? (size_t)sysconf(_SC_NPROCESSORS_ONLN) : 0,
         .metered = metered(profiling),
-        .has_data = options->has_data,
+        .has_data = options->data != NULL,
         .edge_idle_w = edge_idle_w(profiling),
         .link_mbit_s = options->link_mbit_s,
         .link_delay_ms = options->link_delay_ms,
@@ -336,6 +338,11 @@ static json_t *run_conditions(const struct ws_profiling *profiling)
                                   json_pack("{s:f, s:f, s:s}", "mbit_s",
                                             options->link_mbit_s, "delay_ms",
                                             options->link_delay_ms, "truth", "emulated"));
+    if (options->data != NULL)
+        (void)json_object_set_new(root, "data",
+                                  json_pack("{s:s, s:I}", "digest",
+                                            profiling->data.digest, "samples",
+                                            (json_int_t)profiling->data.count));
     (void)json_object_set_new(root, "seed", json_integer((json_int_t)options->seed));
     (void)json_object_set_new(root, "search", json_string(options->search));
     (void)json_object_set_new(root, "tolerance", json_real(options->measure.tolerance));
@@ -480,12 +487,29 @@ static int open_rig(struct ws_profiling *profiling, struct ws_error *err)
     return rc == 0 ? ws_live_create(&profiling->rig, &live, err) : rc;
 }
 
+static struct ws_accuracy_options accuracy_options(const struct ws_profiling *profiling)
+{
+    return (struct ws_accuracy_options){.data = &profiling->data,
+                                        .executor = profiling->executor,
+                                        .study = profiling->study,
+                                        .scale = profiling->options.data_scale};
+}
+
 static int profiling_accuracy(void *user, double *out, const struct ws_setting *setting,
                               struct ws_error *err)
 {
-    struct ws_profiling *profiling = user;
-    return profiling->options.accuracy(profiling->options.user, out, profiling->executor,
-                                       profiling->study, setting, err);
+    const struct ws_accuracy_options options = accuracy_options(user);
+    return ws_accuracy_of(out, &options, setting, err);
+}
+
+static int open_data(struct ws_profiling *profiling, struct ws_error *err)
+{
+    const struct ws_profiling_options *options = &profiling->options;
+    const struct ws_accuracy_options accuracy = accuracy_options(profiling);
+    if (options->data == NULL)
+        return 0;
+    int rc = ws_labelled_load(&profiling->data, options->data, options->data_limit, err);
+    return rc == 0 ? ws_accuracy_check(&accuracy, options->variant_count, err) : rc;
 }
 
 static void profiling_trial(void *user, const struct ws_study_trial *trial, int is_old)
@@ -501,7 +525,7 @@ static int open_profiler(struct ws_profiling *profiling, struct ws_error *err)
         .study = profiling->study,
         .rig = profiling->rig,
         .measure = profiling->options.measure,
-        .accuracy = profiling->options.accuracy != NULL ? profiling_accuracy : NULL,
+        .accuracy = profiling->options.data != NULL ? profiling_accuracy : NULL,
         .on_trial = profiling_trial,
         .user = profiling};
     return ws_profiler_create(&profiling->profiler, &options, err);
@@ -523,6 +547,8 @@ int ws_profiling_open(struct ws_profiling **out,
         rc = open_executor(profiling, err);
     if (rc == 0)
         rc = open_predictor(profiling, err);
+    if (rc == 0)
+        rc = open_data(profiling, err);
     if (rc == 0)
         rc = open_study(profiling, err);
     if (rc == 0)
@@ -553,6 +579,7 @@ int ws_profiling_close(struct ws_profiling *profiling, struct ws_error *err)
     ws_sysfs_close(profiling->fs);
     ws_board_destroy(profiling->edge);
     ws_board_destroy(profiling->cloud);
+    ws_labelled_fini(&profiling->data);
     ws_testbed_fini(&profiling->testbed);
     free(profiling->testbed_path);
     free(profiling->testbed_text);

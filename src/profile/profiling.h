@@ -28,6 +28,9 @@ struct ws_profiling_options {
     double link_mbit_s, link_delay_ms; /* 0: not known */
     int is_virtual;
     const struct ws_datum *const *inputs; /* (optional) by variant; NULL: drawn */
+    const char *data;  /* (optional) a folder of labelled data: accuracy is an outcome */
+    size_t data_limit; /* samples of it */
+    double data_scale; /* as in ws_accuracy_options */
     const char *search;
     double budget; /* a share of the settings up to 1, or a number of trials; 0: 5 %, but
                       12 at least */
@@ -39,10 +42,6 @@ struct ws_profiling_options {
     void (*on_start)(void *user, size_t budget, size_t space, size_t foreseen);
     /* (optional) As in a profiler. */
     void (*on_trial)(void *user, const struct ws_study_trial *trial, int is_old);
-    int (*accuracy)(void *user, double *out, struct ws_executor *executor,
-                    struct ws_study *study, const struct ws_setting *setting,
-                    struct ws_error *err);
-    int has_data;
     void *user;
 };
 
