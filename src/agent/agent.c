@@ -229,14 +229,15 @@ static struct flight *free_flight(struct ws_agent *agent)
     return NULL;
 }
 
+/* It must be there. */
 static struct flight *find_flight(const struct ws_agent *agent, uint64_t id)
 {
-    for (size_t i = 0; i < agent->options.flights_max; i++) {
-        if (agent->flights[i].phase != PHASE_NONE && agent->flights[i].request.id == id)
-            return &agent->flights[i];
+    size_t i = 0;
+    while (agent->flights[i].phase == PHASE_NONE || agent->flights[i].request.id != id) {
+        i++;
+        assert(i < agent->options.flights_max);
     }
-    assert(!"no request of that id is in flight");
-    return NULL;
+    return &agent->flights[i];
 }
 
 /* From now on the hardware is what was decided. */
