@@ -476,6 +476,7 @@ static void compute(struct ws_outcome *out, const struct parallel *m,
     ws_outcome_set(out, WS_EDGE_MS, busy);
     ws_outcome_set(out, WS_TRANSFER_MS, transfer);
     ws_outcome_set(out, WS_CLOUD_MS, cloud);
+    ws_outcome_set(out, WS_BESIDE_MS, local);
     ws_outcome_set(out, WS_LATENCY_MS, extract + fmax(local, away) + fusion);
     ws_outcome_set(out, WS_EDGE_ENERGY_J, joules);
     ws_outcome_set(out, WS_ENERGY_J, joules);

@@ -75,6 +75,12 @@ static void test_expect_by_hand(void **state)
         assert_int_equal(ws_evaluator_expect(evaluator, &o, &rows[i].setting, NULL, NULL),
                          0);
         assert_near(o.value[WS_LATENCY_MS], rows[i].latency, 1e-9);
+        /* What of the edge's time runs beside the rest is what makes the parts add up. */
+        assert_near(o.value[WS_LATENCY_MS],
+                    o.value[WS_EDGE_MS] - o.value[WS_BESIDE_MS] +
+                        fmax(o.value[WS_BESIDE_MS],
+                             o.value[WS_TRANSFER_MS] + o.value[WS_CLOUD_MS]),
+                    1e-9);
         assert_near(o.value[WS_EDGE_MS], rows[i].edge, 1e-9);
         assert_near(o.value[WS_TRANSFER_MS], rows[i].transfer, 1e-9);
         assert_near(o.value[WS_CLOUD_MS], rows[i].cloud, 1e-9);
