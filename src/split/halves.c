@@ -397,45 +397,56 @@ static int run_tails(struct ws_halves_answer *answer, struct ws_halves *halves,
     return rc;
 }
 
-/* Logits to probabilities, and one answer out of them. */
+void ws_halves_fuse(float *out, float *edge, float *cloud, const struct ws_halves *halves,
+                    double share, double lambda)
+{
+    size_t classes = halves->class_count;
+    struct ws_fusion fusion = ws_halves_fusion(halves, share);
+    if (lambda < 0)
+        lambda = fusion.lambda;
+    if (edge != NULL)
+        ws_fusion_probabilities(edge, edge, classes, fusion.edge_temperature);
+    if (cloud != NULL)
+        ws_fusion_probabilities(cloud, cloud, classes, fusion.cloud_temperature);
+    if (edge != NULL && cloud != NULL)
+        ws_fusion_mix(out, edge, cloud, classes, lambda);
+    else if (out != edge && out != cloud)
+        memcpy(out, edge != NULL ? edge : cloud, classes * sizeof(*out));
+}
+
+int ws_halves_alone(float *out, struct ws_halves *halves,
+                    const struct ws_division *division, struct ws_error *err)
+{
+    int rc = ws_halves_edge(out, halves, division, 1, err);
+    if (rc == 0)
+        ws_halves_fuse(out, out, NULL, halves, 0, -1);
+    return rc;
+}
+
+/* One answer out of what came. */
 static int fuse(struct ws_halves_answer *answer, struct ws_halves *halves,
                 const struct ws_division *division,
                 const struct ws_halves_request *request, struct ws_error *err)
 {
-    size_t classes = halves->class_count;
-    struct ws_fusion fusion = ws_halves_fusion(halves, request->share);
-    int has_cloud = division->secondary_count > 0 && answer->cloud_rc == 0;
-    int has_edge = division->secondary_count < halves->parts.map_count;
     int rc = 0;
-    answer->lambda = request->lambda >= 0 ? request->lambda : fusion.lambda;
-    if (has_edge)
-        ws_fusion_probabilities(answer->edge, answer->edge, classes,
-                                fusion.edge_temperature);
-    if (has_cloud)
-        ws_fusion_probabilities(answer->cloud, answer->cloud, classes,
-                                fusion.cloud_temperature);
-    if (has_cloud && has_edge) {
-        answer->source = WS_HALVES_BOTH;
-        ws_fusion_mix(answer->probabilities, answer->edge, answer->cloud, classes,
-                      answer->lambda);
-    } else if (has_cloud) {
-        answer->source = WS_HALVES_CLOUD;
-        memcpy(answer->probabilities, answer->cloud, classes * sizeof(float));
-    } else if (division->secondary_count == 0) {
-        answer->source = WS_HALVES_EDGE;
-        memcpy(answer->probabilities, answer->edge, classes * sizeof(float));
-    } else {
+    if (division->secondary_count == 0 || answer->cloud_rc != 0)
+        answer->cloud = NULL;
+    if (division->secondary_count == halves->parts.map_count)
+        answer->edge = NULL;
+    answer->source = answer->cloud == NULL  ? WS_HALVES_EDGE
+                     : answer->edge == NULL ? WS_HALVES_CLOUD
+                                            : WS_HALVES_BOTH;
+    answer->lambda = request->lambda >= 0
+                         ? request->lambda
+                         : ws_halves_fusion(halves, request->share).lambda;
+    if (answer->edge != NULL || answer->cloud != NULL)
+        ws_halves_fuse(answer->probabilities, answer->edge, answer->cloud, halves,
+                       request->share, answer->lambda);
+    if (answer->cloud_rc != 0) {
         int64_t start = ws_clock_now_ns();
-        answer->source = WS_HALVES_EDGE;
-        rc = ws_halves_edge(answer->probabilities, halves, division, 1, err);
-        ws_fusion_probabilities(answer->probabilities, answer->probabilities, classes,
-                                ws_halves_fusion(halves, 0).edge_temperature);
+        rc = ws_halves_alone(answer->probabilities, halves, division, err);
         answer->times.alone_ns = ws_clock_now_ns() - start;
     }
-    if (!has_edge)
-        answer->edge = NULL;
-    if (!has_cloud)
-        answer->cloud = NULL;
     return rc;
 }
 
@@ -484,12 +495,4 @@ void ws_halves_answer_fini(struct ws_halves_answer *answer)
 {
     free(answer->block);
     *answer = (struct ws_halves_answer){0};
-}
-
-const char *ws_halves_source_name(enum ws_halves_source source)
-{
-    static const char *const names[] = {[WS_HALVES_BOTH] = "both",
-                                        [WS_HALVES_EDGE] = "edge",
-                                        [WS_HALVES_CLOUD] = "cloud"};
-    return names[source];
 }

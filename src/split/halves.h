@@ -70,6 +70,14 @@ int ws_halves_divide(struct ws_division *division, struct ws_halves *halves, dou
 int ws_halves_edge(float *logits, struct ws_halves *halves,
                    const struct ws_division *division, int all_maps,
                    struct ws_error *err);
+/* Logits of the halves (NULL where there is none) become probabilities in place, and
+ * out[class_count], which may be either, their mixture. A negative lambda is the one that
+ * was fitted for the share. */
+void ws_halves_fuse(float *out, float *edge, float *cloud, const struct ws_halves *halves,
+                    double share, double lambda);
+/* out[class_count]: probabilities of the edge's tail alone, from all maps. */
+int ws_halves_alone(float *out, struct ws_halves *halves,
+                    const struct ws_division *division, struct ws_error *err);
 /* Sends the cloud's half away; ws_offload_wait gives its logits. */
 int ws_halves_offload(struct ws_offload *offload, const struct ws_division *division,
                       struct ws_error *err);
@@ -104,8 +112,8 @@ struct ws_halves_answer {
     size_t secondary_count; /* maps that were to be sent */
     double lambda;          /* in force */
     enum ws_halves_source source;
-    int cloud_rc;              /* why the cloud's half is not in it: 0 where it is, or */
-    struct ws_error cloud_err; /* was not asked */
+    int cloud_rc; /* why the cloud's half is not in it; 0 where it is, or was not asked */
+    struct ws_error cloud_err;
     struct ws_halves_times times;
 };
 
@@ -116,7 +124,5 @@ int ws_halves_run(struct ws_halves_answer *out, struct ws_halves *halves,
                   struct ws_offload *offload, const struct ws_halves_request *request,
                   struct ws_error *err);
 void ws_halves_answer_fini(struct ws_halves_answer *answer);
-/* "both", "edge", "cloud". */
-const char *ws_halves_source_name(enum ws_halves_source source);
 
 #endif

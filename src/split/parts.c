@@ -14,11 +14,6 @@ static const char *const names[] = {
 };
 static_assert(sizeof(names) / sizeof(names[0]) == WS_PARTS_COUNT, "all files");
 
-const char *ws_parts_file_name(enum ws_parts_file file)
-{
-    return names[file];
-}
-
 void ws_parts_fini(struct ws_parts *parts)
 {
     for (size_t i = 0; i < WS_PARTS_COUNT; i++)

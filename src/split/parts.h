@@ -26,8 +26,6 @@ struct ws_parts {
     size_t fusion_count;
 };
 
-/* "extract", "select", "edge", "cloud", "whole". */
-const char *ws_parts_file_name(enum ws_parts_file file);
 /* DIR/features.json. Paths are DIR's; whether the files exist is not asked. */
 int ws_parts_load(struct ws_parts *out, const char *dir, struct ws_error *err);
 void ws_parts_fini(struct ws_parts *parts);

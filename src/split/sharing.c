@@ -81,11 +81,6 @@ const struct ws_datum *ws_sharing_wires(const struct ws_sharing *sharing)
     return sharing->wires;
 }
 
-size_t ws_sharing_secondary_count(const struct ws_sharing *sharing)
-{
-    return sharing->division.secondary_count;
-}
-
 static int has_edge(const struct ws_sharing *sharing)
 {
     return sharing->division.secondary_count <
@@ -128,7 +123,6 @@ int ws_sharing_fuse(struct ws_datum *logits, int64_t *out_beside_ns,
                     struct ws_sharing *sharing, struct ws_error *err)
 {
     size_t classes = ws_halves_class_count(sharing->halves);
-    struct ws_fusion fusion = ws_halves_fusion(sharing->halves, sharing->share);
     struct ws_tensor *cloud = &logits->tensor;
     if (cloud->dtype != WS_DTYPE_FP32 || cloud->size_bytes != classes * sizeof(float))
         return ws_error_set(
@@ -141,16 +135,15 @@ int ws_sharing_fuse(struct ws_datum *logits, int64_t *out_beside_ns,
             *err = sharing->err;
         return sharing->rc;
     }
-    float *p = cloud->data;
-    ws_fusion_probabilities(p, p, classes, fusion.cloud_temperature);
+    float *p = cloud->data, *edge = NULL;
     if (has_edge(sharing)) {
-        float *edge = calloc(classes, sizeof(*edge));
+        edge = malloc(classes * sizeof(*edge));
         if (edge == NULL)
             return ws_error_nomem(err);
-        ws_fusion_probabilities(edge, sharing->edge, classes, fusion.edge_temperature);
-        ws_fusion_mix(p, edge, p, classes, fusion.lambda);
-        free(edge);
+        memcpy(edge, sharing->edge, classes * sizeof(*edge));
     }
+    ws_halves_fuse(p, edge, p, sharing->halves, sharing->share, -1);
+    free(edge);
     to_logits(p, classes);
     return 0;
 }
@@ -163,16 +156,13 @@ int ws_sharing_alone(struct ws_datum *out, struct ws_sharing *sharing,
     struct ws_datum answer = {.kind = WS_DATUM_TENSOR};
     int rc = ws_tensor_init(&answer.tensor, WS_DTYPE_FP32, dims, 2, err);
     if (rc == 0)
-        rc = ws_halves_edge(answer.tensor.data, sharing->halves, &sharing->division, 1,
-                            err);
+        rc =
+            ws_halves_alone(answer.tensor.data, sharing->halves, &sharing->division, err);
     if (rc != 0) {
         ws_datum_fini(&answer);
         return rc;
     }
-    float *p = answer.tensor.data;
-    ws_fusion_probabilities(p, p, classes,
-                            ws_halves_fusion(sharing->halves, 0).edge_temperature);
-    to_logits(p, classes);
+    to_logits(answer.tensor.data, classes);
     *out = answer;
     return 0;
 }
