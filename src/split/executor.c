@@ -348,6 +348,7 @@ static int add_variants(struct ws_executor *executor,
 {
     const struct ws_executor_variant *given = options->variants;
     struct ws_executor_variant parts[2];
+    char folder[WS_NAME_MAX];
     size_t count = options->variant_count;
     int rc = 0;
     if (count == 1 && ws_halves_are_in(given->path)) {
@@ -356,8 +357,12 @@ static int add_variants(struct ws_executor *executor,
                                      : ws_parts_load(executor->parts, given->path, err);
         if (rc != 0)
             return rc;
-        parts[HEAD_PART] = (struct ws_executor_variant){
-            .name = given->name, .path = executor->parts->paths[WS_PARTS_EXTRACT]};
+        /* Whoever serves it names it after its folder; a node, after the file it has. */
+        ws_file_stem(folder, sizeof(folder), executor->parts->dir);
+        parts[HEAD_PART] =
+            (struct ws_executor_variant){.name = given->name,
+                                         .path = executor->parts->paths[WS_PARTS_EXTRACT],
+                                         .model_name = folder};
         parts[TAIL_PART] =
             (struct ws_executor_variant){.name = given->name,
                                          .path = executor->parts->paths[WS_PARTS_CLOUD],

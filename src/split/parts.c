@@ -107,7 +107,10 @@ int ws_parts_load(struct ws_parts *out, const char *dir, struct ws_error *err)
     if (rc == 0)
         rc = ws_json_get_i64(&maps, &root, "maps", 1, WS_FEATURE_MAPS_MAX, err);
     parts.map_count = (size_t)maps;
-    if (rc == 0 && (parts.dir = strdup(dir)) == NULL)
+    size_t length = strlen(dir);
+    while (length > 1 && dir[length - 1] == '/')
+        length--;
+    if (rc == 0 && (parts.dir = strndup(dir, length)) == NULL)
         rc = ws_error_nomem(err);
     for (int i = 0; rc == 0 && i < WS_PARTS_COUNT; i++)
         rc = read_path(&parts, (enum ws_parts_file)i, dir, &root, err);
