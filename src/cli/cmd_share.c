@@ -97,6 +97,8 @@ struct row {
     double extract_ms, edge_ms, beside_ms, cloud_ms, total_ms; /* medians */
     size_t cloud_told; /* answers of a node that tells its times */
     size_t right, edge_right, cloud_right;
+    size_t answer; /* to the last sample, and how probable it is said to be */
+    double probability;
     size_t edge_count, cloud_count; /* answers of each half */
     struct ws_error failure;        /* the last of the cloud's */
 };
@@ -396,14 +398,18 @@ static int sample_at(struct ws_datum *out, const struct scene *scene, size_t ind
     return 0;
 }
 
+static size_t best_of(const struct scene *scene, const float *scores)
+{
+    const struct ws_tensor row = {.dtype = WS_DTYPE_FP32,
+                                  .data = (void *)(uintptr_t)scores};
+    return ws_compare_argmax(&row, 0, ws_halves_class_count(scene->halves));
+}
+
 static int is_right(const struct scene *scene, size_t index, const float *scores)
 {
     const int64_t *labels = scene->labels.data;
-    const struct ws_tensor row = {.dtype = WS_DTYPE_FP32,
-                                  .data = (void *)(uintptr_t)scores};
     return labels != NULL && scores != NULL &&
-           (int64_t)ws_compare_argmax(&row, 0, ws_halves_class_count(scene->halves)) ==
-               labels[index];
+           (int64_t)best_of(scene, scores) == labels[index];
 }
 
 /* How often the unsplit network is right. */
@@ -473,6 +479,8 @@ static void take_answer(struct row *row, struct timing *timing,
     timing->edge[index] = (double)times->edge_ns / 1e6;
     timing->beside[index] = (double)times->beside_ns / 1e6;
     timing->total[index] = (double)times->total_ns / 1e6;
+    row->answer = best_of(scene, answer->probabilities);
+    row->probability = (double)answer->probabilities[row->answer];
     row->right += (size_t)is_right(scene, index, answer->probabilities);
     row->edge_right += (size_t)is_right(scene, index, answer->edge);
     row->cloud_right += (size_t)is_right(scene, index, answer->cloud);
@@ -555,7 +563,9 @@ static void print_head(const struct scene *scene, size_t whole_right)
         printf(", unsplit top-1 %.4f", (double)whole_right / (double)scene->count);
     printf("\nshare  maps  bytes  sent body  held  lambda  extract ms  edge ms  cloud ms"
            "  beside ms  total ms%s\n",
-           has_labels ? "   fused    loss  edge half  cloud half" : "");
+           has_labels          ? "   fused    loss  edge half  cloud half"
+           : scene->count == 1 ? "  answer"
+                               : "");
 }
 
 static void print_top1(size_t right, size_t count, int width)
@@ -583,6 +593,8 @@ static void print_row(const struct row *row, const struct scene *scene,
         printf(" %+7.4f", ((double)whole_right - (double)row->right) / count);
         print_top1(row->edge_right, row->edge_count, 9);
         print_top1(row->cloud_right, row->cloud_count, 10);
+    } else if (scene->count == 1) {
+        printf("  class %zu (%.3f)", row->answer, row->probability);
     }
     putchar('\n');
     fflush(stdout);
@@ -613,7 +625,7 @@ static json_t *ratio(const struct scene *scene, size_t right, size_t count)
 static json_t *row_json(const struct row *row, const struct scene *scene)
 {
     int is_sent = row->cloud_count > 0;
-    return json_pack(
+    json_t *json = json_pack(
         "{s:f, s:I, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o, s:f, s:f, s:I, s:o, s:o, "
         "s:o}",
         "share", row->share, "secondary_maps", (json_int_t)row->secondary_count,
@@ -625,6 +637,11 @@ static json_t *row_json(const struct row *row, const struct scene *scene)
         (json_int_t)row->cloud_count, "top1", ratio(scene, row->right, scene->count),
         "edge_top1", ratio(scene, row->edge_right, row->edge_count), "cloud_top1",
         ratio(scene, row->cloud_right, row->cloud_count));
+    if (scene->count == 1) {
+        json_object_set_new(json, "answer", json_integer((json_int_t)row->answer));
+        json_object_set_new(json, "probability", json_real(row->probability));
+    }
+    return json;
 }
 
 static void print_losses(const struct ws_stats *lost)
