@@ -558,7 +558,7 @@ def parse_arguments():
                         help="passes for the unsplit network alone")
     parser.add_argument("--part-epochs", type=int, default=14,
                         help="passes for all parts together")
-    parser.add_argument("--tail-epochs", type=int, default=12,
+    parser.add_argument("--tail-epochs", type=int, default=8,
                         help="passes for the two tails alone")
     parser.add_argument("--batch", type=int, default=128, help="pictures a step")
     parser.add_argument("--rate", type=float, default=0.1, help="peak learning rate")
