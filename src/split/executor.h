@@ -126,6 +126,10 @@ const struct ws_passage_times *ws_flight_times(const struct ws_flight *flight);
 double ws_flight_head_ms(const struct ws_flight *flight);
 int ws_flight_head_energy(double *out_j, const struct ws_flight *flight,
                           struct ws_error *err);
+/* What a policy may know of the picture, as the condition WS_ATTENTION; WS_E_UNKNOWN
+ * where no feature maps are shared. */
+int ws_flight_attention(double *out, const struct ws_flight *flight,
+                        struct ws_error *err);
 /* By how much this machine was too slow to pass for the emulated one; 0 where it never
  * was. */
 int64_t ws_flight_late_ns(const struct ws_flight *flight);

@@ -177,6 +177,11 @@ int ws_flight_head_energy(double *out_j, const struct ws_flight *flight,
     return rc;
 }
 
+int ws_flight_attention(double *out, const struct ws_flight *flight, struct ws_error *err)
+{
+    return ws_passage_attention(out, flight->passage, err);
+}
+
 int64_t ws_flight_late_ns(const struct ws_flight *flight)
 {
     return flight->late_ns;

@@ -254,6 +254,21 @@ int ws_halves_importance(float *out, const struct ws_halves *halves,
     return rc;
 }
 
+int ws_halves_attention(double *out, const struct ws_halves *halves,
+                        const struct ws_division *division, struct ws_error *err)
+{
+    float *sorted = malloc(halves->parts.map_count * sizeof(*sorted));
+    double held[2];
+    int rc = sorted == NULL ? ws_error_nomem(err)
+                            : ws_halves_importance(sorted, halves, division, err);
+    if (rc == 0) {
+        ws_attention_held(held, 2, sorted, halves->parts.map_count);
+        *out = held[0];
+    }
+    free(sorted);
+    return rc;
+}
+
 int ws_halves_divide(struct ws_division *division, struct ws_halves *halves, double share,
                      const float *ranking, struct ws_error *err)
 {
@@ -327,27 +342,18 @@ int ws_halves_offload(struct ws_offload *offload, const struct ws_division *divi
     return rc;
 }
 
-/* How importance is spread over the maps, and over those that were kept. Leaves the
- * answer's importance as it was. */
+/* What an answer says of its picture, and of the maps that were kept. */
 static int tell_attention(struct ws_halves_answer *answer, const struct ws_halves *halves,
                           const struct ws_division *division, struct ws_error *err)
 {
-    size_t maps = halves->parts.map_count;
-    float *sorted = malloc(maps * sizeof(*sorted));
-    double held[2];
-    int rc = sorted == NULL ? ws_error_nomem(err)
-                            : ws_halves_importance(sorted, halves, division, err);
-    if (rc == 0) {
-        memcpy(answer->importance, sorted, maps * sizeof(*sorted));
-        ws_attention_held(held, 2, sorted, maps);
-        answer->attention = held[0];
-    }
-    free(sorted);
     struct ws_tensor bitmap = {0};
+    int rc = ws_halves_importance(answer->importance, halves, division, err);
+    if (rc == 0)
+        rc = ws_halves_attention(&answer->attention, halves, division, err);
     if (rc == 0 && division->bitmap != NULL)
         rc = ws_engine_value_view(&bitmap, division->bitmap, err);
     const uint8_t *bits = bitmap.data;
-    for (size_t m = 0; rc == 0 && m < maps; m++) {
+    for (size_t m = 0; rc == 0 && m < halves->parts.map_count; m++) {
         if (m / 8 >= bitmap.size_bytes || (bits[m / 8] >> (m % 8) & 1) == 0)
             answer->held += (double)answer->importance[m];
     }

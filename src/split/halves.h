@@ -61,6 +61,9 @@ int ws_halves_extract(struct ws_division *out, struct ws_halves *halves,
 /* Copies the attention's distribution: importance of each map, their sum 1. */
 int ws_halves_importance(float *out, const struct ws_halves *halves,
                          const struct ws_division *division, struct ws_error *err);
+/* How much of it the more important half of the maps holds: 0.5, flat, to 1. */
+int ws_halves_attention(double *out, const struct ws_halves *halves,
+                        const struct ws_division *division, struct ws_error *err);
 /* Chooses the secondary maps: the least important ones, or by another `ranking` of all
  * maps (NULL: their importance). Needs no more than extract; may be called again. */
 int ws_halves_divide(struct ws_division *division, struct ws_halves *halves, double share,

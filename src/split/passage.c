@@ -203,6 +203,14 @@ int ws_passage_beside(struct ws_passage *passage, double modelled_ms,
                : ws_sharing_beside(passage->sharing, modelled_ms, err);
 }
 
+int ws_passage_attention(double *out, const struct ws_passage *passage,
+                         struct ws_error *err)
+{
+    return passage->sharing != NULL
+               ? ws_sharing_attention(out, passage->sharing, err)
+               : ws_error_set(err, WS_E_UNKNOWN, "no feature maps are shared");
+}
+
 void ws_passage_again(struct ws_passage *passage)
 {
     for (size_t i = 0; i < passage->route->graph->output_count; i++)
@@ -426,7 +434,7 @@ int ws_route_prepare_tail(struct ws_route *route, struct ws_error *err)
 {
     int rc = 0;
     pthread_mutex_lock(&route->lock);
-    if (route->has_tail && route->tail == NULL)
+    if (route->has_tail && route->halves == NULL && route->tail == NULL)
         rc = ws_stage_create(&route->tail, route->tail_splitter, route->tail_cut,
                              route->codec, NULL, WS_STAGE_TAIL, err);
     pthread_mutex_unlock(&route->lock);

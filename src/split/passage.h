@@ -85,6 +85,9 @@ void ws_passage_destroy(struct ws_passage *passage);
  * else nothing. Once, after the start and before anything is sent. */
 int ws_passage_beside(struct ws_passage *passage, double modelled_ms,
                       struct ws_error *err);
+/* See ws_halves_attention; WS_E_UNKNOWN where no maps are shared. */
+int ws_passage_attention(double *out, const struct ws_passage *passage,
+                         struct ws_error *err);
 /* The tail elsewhere. A failure leaves all as it was, for another try. WS_E_END: another
  * answer came first, and this one is dropped. */
 int ws_passage_send(struct ws_passage *passage, struct ws_remote *remote,

@@ -81,6 +81,12 @@ const struct ws_datum *ws_sharing_wires(const struct ws_sharing *sharing)
     return sharing->wires;
 }
 
+int ws_sharing_attention(double *out, const struct ws_sharing *sharing,
+                         struct ws_error *err)
+{
+    return ws_halves_attention(out, sharing->halves, &sharing->division, err);
+}
+
 static int has_edge(const struct ws_sharing *sharing)
 {
     return sharing->division.secondary_count <

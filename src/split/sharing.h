@@ -23,6 +23,9 @@ void ws_sharing_destroy(struct ws_sharing *sharing);
 /* The inputs of the cloud's part, two; they live as long as the sharing. Empty where the
  * share sends nothing. */
 const struct ws_datum *ws_sharing_wires(const struct ws_sharing *sharing);
+/* Of the picture; see ws_halves_attention. */
+int ws_sharing_attention(double *out, const struct ws_sharing *sharing,
+                         struct ws_error *err);
 /* Starts the edge's half, if it has any map; it lasts modelled_ms at least. */
 int ws_sharing_beside(struct ws_sharing *sharing, double modelled_ms,
                       struct ws_error *err);
