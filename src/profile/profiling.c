@@ -602,7 +602,8 @@ static size_t budget_of(const struct ws_profiling *profiling, size_t space)
     double trials = asked > 1   ? asked
                     : asked > 0 ? asked * (double)space
                                 : fmax(share * (double)space, least);
-    return trials < 1 ? 1 : (size_t)trials;
+    trials = fmin(fmax(trials, 1), (double)space);
+    return (size_t)trials;
 }
 
 /* The testbed's baselines, then what is foreseen to be good: a third of the budget. */

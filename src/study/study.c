@@ -124,6 +124,9 @@ static int refused(const struct ws_study *study, const char *doing, struct ws_er
              : code == SQLITE_NOTADB || code == SQLITE_CORRUPT ? WS_E_FORMAT
              : code == SQLITE_NOMEM                            ? WS_E_NOMEM
                                                                : WS_E_IO;
+    int system = sqlite3_system_errno(study->db);
+    if (code == SQLITE_IOERR && system != 0)
+        return ws_error_set_errno(err, rc, system, "%s: %s", study->path, doing);
     return ws_error_set(err, rc, "%s: %s: %s", study->path, doing,
                         code == SQLITE_NOTADB ? "this is no study"
                                               : sqlite3_errmsg(study->db));

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import resource
 import shutil
 import signal
 import sqlite3
@@ -33,7 +34,8 @@ def run(*arguments, **options):
 
 def virtual(study, *more):
     return ["profile", MODEL, "--edge", "rpi4-coral", "--cloud", "gpu-server", "--virtual",
-            "--link", "20,5", "--budget", "40", "--seed", "7", "-o", str(study), *more]
+            "--link", "20,5", "--budget", "60", "--seed", "7", "--search", "nsga3",
+            "-o", str(study), *more]
 
 
 def plan_of(study):
@@ -90,12 +92,37 @@ def check_killed(folder):
           f"{finished + 1} times: trials and plan are the undisturbed ones")
 
 
+def check_full_disk(folder):
+    """No room for another trial: a line, the study intact, and on where it ended."""
+    calm, study = folder / "small.study", folder / "full.study"
+
+    def line(path):
+        return ["profile", OTHER, "--testbed", str(folder / "calm.small.json"),
+                *virtual(path)[2:]]
+
+    done = run("profile", OTHER, *virtual(calm)[2:])
+    expect(done.returncode == 0, f"a small model: {done.stderr}")
+    (folder / "small.testbed.json").rename(folder / "calm.small.json")
+    room = calm.stat().st_size - 4096
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    done = run(*line(study), preexec_fn=limit, restore_signals=False)
+    expect(done.returncode == 1 and str(study) in done.stderr, f"full disk: {done.stderr}")
+    count = len(trials_of(study)[0])
+    expect(0 < count < len(trials_of(calm)[0]), f"{count} trials on a full disk")
+    done = run(*line(study))
+    expect(done.returncode == 0, f"with room again: {done.stderr}")
+    expect(trials_of(study) == trials_of(calm), "trials differ after a full disk")
+
+
 def check_seeds(folder):
     """The same seed, the same samples; another, others."""
     first, again, other = (folder / f"seed{i}.study" for i in range(3))
     for study, seed in (first, 3), (again, 3), (other, 4):
         shutil.copy(folder / "calm.testbed.json", study.with_suffix(".testbed.json"))
-        run(*virtual(study, "--seed", seed, "--budget", 20))
+        run(*virtual(study, "--seed", seed, "--budget", 20, "--search", "guided"))
     expect(trials_of(first) == trials_of(again), "the same seed gave other trials")
     expect(trials_of(first) != trials_of(other), "another seed gave the same trials")
 
@@ -128,6 +155,8 @@ def check_bad_input(folder):
         (["--testbed", with_knob("variant", ["tiny"])], 1, '"tiny"'),
         (["--testbed", folder / "none.json"], 1, "none.json"),
         (["--edge", "pdp11"], 1, "pdp11"),
+        (["--data", folder], 1, "no labelled data"),
+        (["--data", folder / "none"], 1, "No such file"),
         (["--link", "fast"], 2, "--link"),
         (["--budget", "1.5"], 2, "--budget"),
         (["--tolerance", "0"], 2, "--tolerance"),
@@ -160,6 +189,36 @@ def check_bad_input(folder):
     done = run(*virtual(calm, "--testbed", small))
     expect(done.returncode == 1 and "another testbed" in done.stderr, done.stderr)
     expect(calm.read_bytes() == before, "a refused study was changed")
+
+
+def check_accuracy(folder):
+    """Accuracy by cut and codec is what `wattshed compare` finds another way."""
+    study, testbed = folder / "data.study", folder / "data.json"
+    demo = pathlib.Path(MODEL).parent
+    testbed.write_text(json.dumps({
+        "name": "data", "objectives": ["latency_ms", "accuracy"], "knobs": {
+            "cut": {"part": "shared", "kind": "ordered", "values": [0, 17, 39, 58]},
+            "codec": {"part": "shared", "kind": "nominal", "values": ["none", "int8"]}}}))
+    done = run(*virtual(study, "--testbed", testbed, "--data", demo, "--data-limit", 40,
+                        "--search", "exhaustive"))
+    expect(done.returncode == 0, f"accuracy: {done.stderr}")
+    done = run("compare", MODEL, "--samples", demo / "digits_inputs.npy", "--labels",
+               demo / "digits_labels.npy", "--limit", 40, "--codec", "none,int8", "--json")
+    expect(done.returncode == 0, f"compare: {done.stderr}")
+    theirs = {(row["cut"], row["codec"]): row["top1"]
+              for row in json.loads(done.stdout)["rows"] if "top1" in row}
+    with sqlite3.connect(study) as db:
+        ours = {(json.loads(knobs)["cut"], json.loads(knobs)["codec"]): value
+                for knobs, value in db.execute(
+                    "SELECT knobs, value FROM trials JOIN measures USING(trial)"
+                    " WHERE kind = 'outcome' AND name = 'accuracy'")}
+        kept = db.execute("SELECT count(*) FROM accuracies").fetchone()[0]
+    expect(len(ours) == 8, f"{len(ours)} accuracies")
+    both = ours.keys() & theirs.keys()
+    expect(len(both) > 3, f"in both: {both}")
+    for key in both:
+        expect(abs(ours[key] - theirs[key]) < 1e-9, f"{key}: {ours[key]}, {theirs[key]}")
+    expect(kept <= 4, f"{kept} runs over the data: cuts without a codec are one")
 
 
 def check_live(folder):
@@ -223,8 +282,10 @@ def main():
     with tempfile.TemporaryDirectory(dir=base) as name:
         folder = pathlib.Path(name)
         check_killed(folder)
+        check_full_disk(folder)
         check_seeds(folder)
         check_bad_input(folder)
+        check_accuracy(folder)
         check_live(folder)
     print(f"{len(faults)} faults")
     return 1 if faults else 0
