@@ -502,14 +502,13 @@ static int profiling_accuracy(void *user, double *out, const struct ws_setting *
     return ws_accuracy_of(out, &options, setting, err);
 }
 
-static int open_data(struct ws_profiling *profiling, struct ws_error *err)
+static int check_data(struct ws_profiling *profiling, struct ws_error *err)
 {
     const struct ws_profiling_options *options = &profiling->options;
     const struct ws_accuracy_options accuracy = accuracy_options(profiling);
-    if (options->data == NULL)
-        return 0;
-    int rc = ws_labelled_load(&profiling->data, options->data, options->data_limit, err);
-    return rc == 0 ? ws_accuracy_check(&accuracy, options->variant_count, err) : rc;
+    return options->data == NULL
+               ? 0
+               : ws_accuracy_check(&accuracy, options->variant_count, err);
 }
 
 static void profiling_trial(void *user, const struct ws_study_trial *trial, int is_old)
@@ -539,6 +538,8 @@ int ws_profiling_open(struct ws_profiling **out,
         return ws_error_nomem(err);
     profiling->options = *options;
     int rc = ws_search_find(&profiling->search, options->search, err);
+    if (rc == 0 && options->data != NULL)
+        rc = ws_labelled_load(&profiling->data, options->data, options->data_limit, err);
     if (rc == 0)
         rc = open_machines(profiling, err);
     if (rc == 0)
@@ -548,7 +549,7 @@ int ws_profiling_open(struct ws_profiling **out,
     if (rc == 0)
         rc = open_predictor(profiling, err);
     if (rc == 0)
-        rc = open_data(profiling, err);
+        rc = check_data(profiling, err);
     if (rc == 0)
         rc = open_study(profiling, err);
     if (rc == 0)

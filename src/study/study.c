@@ -127,9 +127,10 @@ static int refused(const struct ws_study *study, const char *doing, struct ws_er
     int system = sqlite3_system_errno(study->db);
     if (code == SQLITE_IOERR && system != 0)
         return ws_error_set_errno(err, rc, system, "%s: %s", study->path, doing);
-    return ws_error_set(err, rc, "%s: %s: %s", study->path, doing,
+    return ws_error_set(err, rc, "%s: %s: %s%s", study->path, doing,
                         code == SQLITE_NOTADB ? "this is no study"
-                                              : sqlite3_errmsg(study->db));
+                                              : sqlite3_errmsg(study->db),
+                        code == SQLITE_IOERR ? " (is the disk full?)" : "");
 }
 
 static int execute(struct ws_study *study, const char *sql, const char *doing,
