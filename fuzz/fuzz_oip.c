@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +7,62 @@
 #include "wire/oip_meta.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { FRAME = 3, JSON_BYTES_MAX = 65535 };
+
+#ifdef WS_FUZZER
+#include "structure.h"
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
+                               unsigned seed);
+
+/* Writes the number behind "binary_data_size" anew where it stands alone and the blob is
+ * all that follows the JSON; the JSON's new size. */
+static size_t fix_blob_size(uint8_t *json, size_t json_size, size_t blob_size)
+{
+    static const char key[] = "\"binary_data_size\":";
+    char text[24];
+    uint8_t *at = memmem(json, json_size, key, sizeof(key) - 1);
+    if (at == NULL)
+        return json_size;
+    at += sizeof(key) - 1;
+    size_t before = (size_t)(at - json), old = 0;
+    while (before + old < json_size && at[old] >= '0' && at[old] <= '9')
+        old++;
+    size_t put = (size_t)snprintf(text, sizeof(text), "%zu", blob_size);
+    memmove(at + put, at + old, json_size - before - old);
+    memcpy(at, text, put);
+    return json_size - old + put;
+}
+
+/* Mutates JSON or blob of a message with a binary head, and puts the head's length and
+ * (three times of four) the blob's size right. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    static uint8_t whole[1 << 20];
+    size_t json_size = size > FRAME ? data[1] + 256u * data[2] : 0;
+    if (size <= FRAME || strchr("BbL", data[0]) == NULL || json_size > size - FRAME ||
+        json_size == 0 || seed % 8 == 0 || max_size > sizeof(whole) / 2)
+        return LLVMFuzzerMutate(data, size, max_size);
+    size_t blob_size = size - FRAME - json_size;
+    uint8_t *json = whole, *blob = whole + sizeof(whole) / 2;
+    memcpy(json, data + FRAME, json_size);
+    memcpy(blob, data + FRAME + json_size, blob_size);
+    if (seed % 3 != 0)
+        json_size = LLVMFuzzerMutate(json, json_size, JSON_BYTES_MAX);
+    else
+        blob_size = LLVMFuzzerMutate(blob, blob_size, max_size);
+    if (seed % 4 != 0)
+        json_size = fix_blob_size(json, json_size, blob_size);
+    if (json_size > JSON_BYTES_MAX || FRAME + json_size + blob_size > max_size)
+        return size;
+    data[1] = (uint8_t)(json_size % 256);
+    data[2] = (uint8_t)(json_size / 256);
+    memcpy(data + FRAME, json, json_size);
+    memcpy(data + FRAME + json_size, blob, blob_size);
+    return FRAME + json_size + blob_size;
+}
+#endif
 
 /* The first byte says which message, 'B' and 'b' with a head of the length that the next
  * two bytes say. What was parsed must be possible to build and parse again. */

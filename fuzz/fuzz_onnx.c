@@ -6,6 +6,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#ifdef WS_FUZZER
+#include "structure.h"
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
+                               unsigned seed);
+
+/* One mutation in eight is libFuzzer's own, which may break the frame. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    return seed % 8 == 0 ? LLVMFuzzerMutate(data, size, max_size)
+                         : structure_mutate_proto(data, size, max_size, seed);
+}
+#endif
+
 enum { CUTS_TRIED = 8 };
 
 /* A segment that was written must be a model that opens, with a graph without faults. */
