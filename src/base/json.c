@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +46,84 @@ static size_t too_deep_line(const char *text, size_t size, size_t *out_column)
     return 0;
 }
 
+/* ---- Out of memory within jansson ----
+ *
+ * Its lexer goes on when a token's buffer cannot grow: it then asserts, or reads past the
+ * buffer. So an allocation that fails during a parse leaves the parse at once; what it
+ * had taken was written down and is given back. Blocks are the C library's, whoever frees
+ * them. */
+struct parse {
+    jmp_buf leave;
+    void **blocks;
+    size_t count, capacity;
+};
+
+static _Thread_local struct parse *current; /* NULL: nobody parses on this thread */
+static pthread_once_t hooked = PTHREAD_ONCE_INIT;
+
+static int note_block(struct parse *parse, void *block)
+{
+    if (parse->count == parse->capacity) {
+        size_t capacity = parse->capacity == 0 ? 64 : 2 * parse->capacity;
+        void **more = realloc(parse->blocks, capacity * sizeof(*more));
+        if (more == NULL)
+            return 0;
+        parse->blocks = more;
+        parse->capacity = capacity;
+    }
+    parse->blocks[parse->count++] = block;
+    return 1;
+}
+
+static void *take_block(size_t size)
+{
+    void *block = malloc(size);
+    if (current == NULL || (block != NULL && note_block(current, block)))
+        return block;
+    free(block);
+    longjmp(current->leave, 1);
+}
+
+/* What is freed during a parse was mostly taken a moment ago. */
+static void free_block(void *block)
+{
+    if (current != NULL && block != NULL) {
+        size_t i = current->count;
+        while (i > 0 && current->blocks[i - 1] != block)
+            i--;
+        if (i > 0)
+            current->blocks[i - 1] = current->blocks[--current->count];
+    }
+    free(block);
+}
+
+static void hook(void)
+{
+    json_set_alloc_funcs(take_block, free_block);
+}
+
+/* json_loadb, which ends with *out_of_memory set where it is. */
+static json_t *load(const void *bytes, size_t size, json_error_t *fault,
+                    int *out_of_memory)
+{
+    struct parse parse = {.blocks = NULL};
+    json_t *root = NULL;
+    (void)pthread_once(&hooked, hook);
+    *out_of_memory = 0;
+    current = &parse;
+    if (setjmp(parse.leave) == 0) {
+        root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, fault);
+        current = NULL;
+    } else {
+        current = NULL;
+        *out_of_memory = 1;
+        for (size_t i = 0; i < parse.count; i++)
+            free(parse.blocks[i]);
+    }
+    free(parse.blocks);
+    return *out_of_memory ? NULL : root;
+}
+
 int ws_json_parse(struct ws_json_doc *out, const void *bytes, size_t size,
                   const char *name, struct ws_error *err)
 {
@@ -53,8 +133,10 @@ int ws_json_parse(struct ws_json_doc *out, const void *bytes, size_t size,
         return ws_error_set(err, WS_E_LIMIT, "%s:%zu:%zu: nested deeper than %d", name,
                             line, column, WS_JSON_DEPTH_MAX);
     json_error_t fault;
-    json_t *root = json_loadb(size == 0 ? "" : bytes, size,
-                              JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
+    int out_of_memory = 0;
+    json_t *root = load(size == 0 ? "" : bytes, size, &fault, &out_of_memory);
+    if (out_of_memory)
+        return ws_error_nomem(err);
     if (root == NULL)
         return ws_error_set(err, WS_E_FORMAT, "%s:%d:%d: %s", name, fault.line,
                             fault.column, fault.text);
