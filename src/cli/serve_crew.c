@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cli/secure_options.h"
 #include "device/board.h"
+#include "device/helper.h"
 #include "replay/world.h"
 #include "study/planfile.h"
 #include "study/testbed.h"
@@ -63,16 +64,20 @@ static int open_meters(struct ws_serve_machine *machine, struct ws_error *err)
     return ws_sampler_create(&machine->sampler, meters->meters, meters->count, NULL, err);
 }
 
-static int machine_open(struct ws_serve_machine *machine, struct ws_error *err)
+/* `knobs`: the socket of whoever sets them for this process; NULL: it does so itself. */
+static int machine_open(struct ws_serve_machine *machine, const char *knobs,
+                        struct ws_error *err)
 {
+    const struct ws_device_options options = {.bare = knobs != NULL};
     int rc = 0;
     if (machine->device != NULL)
         return 0;
     if (machine->fs == NULL)
         rc = ws_sysfs_open(&machine->fs, NULL, err);
     if (rc == 0)
-        rc = ws_device_open(&machine->device, machine->fs,
-                            &(const struct ws_device_options){0}, err);
+        rc = ws_device_open(&machine->device, machine->fs, &options, err);
+    if (rc == 0 && knobs != NULL)
+        rc = ws_device_add_helper(machine->device, knobs, err);
     return rc == 0 ? open_meters(machine, err) : rc;
 }
 
@@ -297,7 +302,7 @@ static int make_executor(struct owner *owner, struct ws_serve_machine *machine,
         rc = ws_board_load(&owner->board, config->emulate, err);
         options.board = owner->board;
     } else {
-        rc = machine_open(machine, err);
+        rc = machine_open(machine, owner->config.knobs, err);
         if (rc == 0 && has_edge_knobs(&owner->plan.space))
             options.device = machine->device;
         options.sampler = machine->sampler;

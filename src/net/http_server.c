@@ -135,12 +135,43 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status
         if (response != NULL) {
             (void)MHD_add_response_header(response, "Content-Type", "application/json");
             (void)MHD_add_response_header(response, "Connection", "close");
+            if (status == MHD_HTTP_UNAUTHORIZED)
+                (void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
             result = MHD_queue_response(connection, status, response);
             MHD_destroy_response(response);
         }
     }
     ws_buf_fini(&buf);
     return result;
+}
+
+/* Asked of the session once; a certificate that has expired since names nobody. */
+static const char *peer_of(struct line *line, struct MHD_Connection *connection)
+{
+    if (line->files == NULL)
+        return "";
+    if (!line->has_peer) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        if (info != NULL)
+            ws_tls_peer(line->peer, &line->until_s, info->tls_session);
+        line->has_peer = 1;
+    }
+    return (int64_t)time(NULL) <= line->until_s ? line->peer : "";
+}
+
+/* Whether the handler's owner wants this request at all. */
+static int admit(struct exchange *exchange, const char *method, struct ws_error *err)
+{
+    const struct ws_http_server_options *options = &exchange->server->options;
+    const struct ws_http_request request = {
+        .method = method,
+        .path = exchange->path,
+        .received_ns = exchange->start_ns,
+        .peer = peer_of(exchange->line, exchange->connection),
+        .exchange = exchange,
+    };
+    return options->admit == NULL ? 0 : options->admit(options->user, &request, err);
 }
 
 /* Makes room for a body of the announced size, if one was announced. */
@@ -165,7 +196,8 @@ static int expect_body(struct exchange *exchange, struct MHD_Connection *connect
 }
 
 static enum MHD_Result begin(void **state, struct ws_http_server *server,
-                             struct MHD_Connection *connection, const char *path)
+                             struct MHD_Connection *connection, const char *path,
+                             const char *method)
 {
     const union MHD_ConnectionInfo *context =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -194,7 +226,10 @@ static enum MHD_Result begin(void **state, struct ws_http_server *server,
     if (header != NULL && header->header_size > WS_HTTP_HEADERS_MAX)
         return refuse(connection, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
                       "the header is too large");
-    int rc = expect_body(exchange, connection, &err);
+    int rc = admit(exchange, method, &err);
+    if (rc != 0)
+        return refuse(connection, (unsigned)ws_oip_status(rc), err.text);
+    rc = expect_body(exchange, connection, &err);
     if (rc == 0)
         return MHD_YES;
     return refuse(connection,
@@ -246,21 +281,6 @@ static struct MHD_Response *make_response(const struct ws_http_reply *reply)
     return response;
 }
 
-/* Asked of the session once; a certificate that has expired since names nobody. */
-static const char *peer_of(struct line *line, struct MHD_Connection *connection)
-{
-    if (line->files == NULL)
-        return "";
-    if (!line->has_peer) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-        if (info != NULL)
-            ws_tls_peer(line->peer, &line->until_s, info->tls_session);
-        line->has_peer = 1;
-    }
-    return (int64_t)time(NULL) <= line->until_s ? line->peer : "";
-}
-
 static enum MHD_Result answer(struct exchange *exchange, const char *method,
                               struct MHD_Connection *connection)
 {
@@ -308,7 +328,7 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *connection,
 {
     (void)version;
     if (*state == NULL)
-        return begin(state, user, connection, url);
+        return begin(state, user, connection, url, method);
     struct exchange *exchange = *state;
     if (*size > 0)
         return receive(exchange, bytes, size);

@@ -62,6 +62,9 @@ typedef void (*ws_http_handler)(void *user, const struct ws_http_request *reques
 struct ws_http_server_options {
     int fd; /* bound and listening; the caller closes it once the server is stopped */
     ws_http_handler handler;
+    /* (optional) Asked once the header is there, before any of the body is received: a
+     * failure is answered with the status that goes with its code, and that is all. */
+    int (*admit)(void *user, const struct ws_http_request *request, struct ws_error *err);
     void *user;
     struct ws_tls *tls;    /* (optional) must outlive the server */
     size_t body_max;       /* bytes; more is answered with 413 */

@@ -27,6 +27,7 @@ void ws_config_fini(struct ws_config *config)
     free(config->key);
     free(config->client_ca);
     free(config->tokens);
+    free(config->knobs);
     free(config->cacert);
     free(config->node_cert);
     free(config->node_key);
@@ -229,6 +230,7 @@ static const struct key {
     {"serve", "key", set_text, AT(key)},
     {"serve", "client_ca", set_text, AT(client_ca)},
     {"serve", "tokens", set_text, AT(tokens)},
+    {"serve", "knobs", set_text, AT(knobs)},
     {"serve", "name", set_text, AT(name)},
     {"serve", "body", set_bytes, AT(body_max)},
     {"serve", "drain_s", set_drain, AT(drain_s)},
@@ -324,29 +326,34 @@ static int on_key(void *user, const char *section, const char *name, const char 
     return 1;
 }
 
+int ws_config_parse(struct ws_config *config, const void *bytes, size_t size,
+                    const char *name, struct ws_error *err)
+{
+    if (size > 0 && memchr(bytes, '\0', size) != NULL)
+        return ws_error_set(err, WS_E_FORMAT, "%s: not a text", name);
+    char *text = strndup(size > 0 ? bytes : "", size);
+    if (text == NULL)
+        return ws_error_nomem(err);
+    struct reading reading = {.config = config, .at = text, .err = err};
+    int line = ini_parse_stream(read_line, &reading, on_key, &reading);
+    if (line > 0 && (reading.rc == 0 || line < reading.rc_line)) {
+        reading.rc_line = line;
+        reading.rc = ws_error_set(err, WS_E_FORMAT,
+                                  "expected [section], key = value or a ; comment");
+    }
+    if (reading.rc != 0 && err != NULL)
+        (void)ws_error_context(err, "%s:%d", name, reading.rc_line);
+    free(text);
+    return reading.rc;
+}
+
 int ws_config_load(struct ws_config *config, const char *path, struct ws_error *err)
 {
     struct ws_buf text;
     ws_buf_init(&text, WS_TEXT_FILE_MAX);
     int rc = ws_file_read(&text, path, err);
-    if (rc == 0 && text.data == NULL) {
-        ws_buf_fini(&text);
-        return 0;
-    }
-    if (rc == 0 && strlen(text.data) != text.size)
-        rc = ws_error_set(err, WS_E_FORMAT, "%s: not a text", path);
-    if (rc == 0) {
-        struct reading reading = {.config = config, .at = text.data, .err = err};
-        int line = ini_parse_stream(read_line, &reading, on_key, &reading);
-        if (line > 0 && (reading.rc == 0 || line < reading.rc_line)) {
-            reading.rc_line = line;
-            reading.rc = ws_error_set(err, WS_E_FORMAT,
-                                      "expected [section], key = value or a ; comment");
-        }
-        rc = reading.rc;
-        if (rc != 0)
-            (void)ws_error_context(err, "%s:%d", path, reading.rc_line);
-    }
+    if (rc == 0)
+        rc = ws_config_parse(config, text.data, text.size, path, err);
     ws_buf_fini(&text);
     return rc;
 }

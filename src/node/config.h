@@ -15,6 +15,7 @@ struct ws_config {
     /* [serve] */
     char *listen, *cert, *key, *client_ca, *tokens; /* see struct ws_guard_options */
     int insecure;
+    char *knobs; /* socket of the knob helper; NULL: this process sets knobs itself */
     char *name;
     uint64_t body_max;
     int64_t drain_s;
@@ -45,7 +46,9 @@ void ws_config_fini(struct ws_config *config);
  * line names both. Keys that list (url, variant) add. */
 int ws_config_set(struct ws_config *config, const char *section, const char *key,
                   const char *value, struct ws_error *err);
-/* The line begins with "FILE:NUMBER: ". */
+/* The line begins with "FILE:NUMBER: "; `name` stands for the file. */
+int ws_config_parse(struct ws_config *config, const void *bytes, size_t size,
+                    const char *name, struct ws_error *err);
 int ws_config_load(struct ws_config *config, const char *path, struct ws_error *err);
 
 #endif

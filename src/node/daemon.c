@@ -50,6 +50,7 @@ int ws_daemon_start(struct ws_daemon **out, const struct ws_daemon_options *opti
         .fd = daemon->guard.listen.fd,
         .tls = daemon->guard.tls,
         .handler = ws_service_handle,
+        .admit = ws_service_admit,
         .user = &daemon->service,
         .body_max = daemon->service.body_max,
         .idle_s = options->idle_s > 0 ? options->idle_s : IDLE_S,

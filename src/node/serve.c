@@ -446,6 +446,7 @@ static int start_threads(struct ws_serve *serve, struct ws_error *err)
         .fd = serve->guard.listen.fd,
         .tls = serve->guard.tls,
         .handler = ws_service_handle,
+        .admit = ws_service_admit,
         .user = &serve->service,
         .body_max = serve->service.body_max,
         .idle_s = serve->options.idle_s > 0 ? serve->options.idle_s : IDLE_S,

@@ -439,6 +439,17 @@ static int check_method(const char *method, const char *path, struct ws_http_rep
     return ws_error_set(err, WS_E_UNSUPPORTED, "%.16s is not allowed here", method);
 }
 
+int ws_service_admit(void *user, const struct ws_http_request *request,
+                     struct ws_error *err)
+{
+    char path[2 * WS_NAME_MAX];
+    const struct ws_service *service = user;
+    if (service->access == NULL)
+        return 0;
+    trim(path, sizeof(path), request->path);
+    return ws_access_check(service->access, request, right_for(path), err);
+}
+
 void ws_service_handle(void *user, const struct ws_http_request *request,
                        struct ws_http_reply *reply)
 {
@@ -459,10 +470,7 @@ void ws_service_handle(void *user, const struct ws_http_request *request,
     reply->release = release_answer;
     reply->owner = answer;
     trim(path, sizeof(path), request->path);
-    int rc =
-        answer->service->access == NULL
-            ? 0
-            : ws_access_check(answer->service->access, request, right_for(path), &err);
+    int rc = ws_service_admit(user, request, &err);
     if (rc == 0)
         rc = check_method(request->method, path, reply, &err);
     if (rc == 0)

@@ -69,6 +69,14 @@ static void handle(void *user, const struct ws_http_request *request,
     reply->part_count = 1;
 }
 
+static int admit(void *user, const struct ws_http_request *request, struct ws_error *err)
+{
+    const struct scene *scene = user;
+    return strcmp(request->path, "/early") != 0
+               ? 0
+               : ws_access_check(scene->guard.access, request, WS_RIGHT_INFER, err);
+}
+
 static void start(struct scene *scene, int asks_clients, int has_tokens)
 {
     struct ws_error err = {0};
@@ -85,6 +93,7 @@ static void start(struct scene *scene, int asks_clients, int has_tokens)
         fail_msg("%s", err.text);
     const struct ws_http_server_options server = {.fd = scene->guard.listen.fd,
                                                   .handler = handle,
+                                                  .admit = admit,
                                                   .user = scene,
                                                   .tls = scene->guard.tls,
                                                   .body_max = 1 << 20,
@@ -264,6 +273,26 @@ static void test_tokens(void **state)
     ws_buf_fini(&list);
     free(token);
     free(wrong);
+    stop(&scene);
+    scene_free(&scene);
+}
+
+/* A stranger's body is not received: the answer is there before it could be. */
+static void test_early(void **state)
+{
+    (void)state;
+    struct scene scene = scene_make();
+    char cacert[200];
+    start(&scene, 0, 1);
+    (void)snprintf(cacert, sizeof(cacert), "%s/ca.pem", scene.dir);
+    char *token = read_token(file(scene.dir, "cam.token"));
+    const struct ws_http_identity known = {.cacert = cacert, .token = token};
+    const struct ws_http_identity stranger = {.cacert = cacert};
+    assert_int_equal(ask(&scene, "/early", &known, NULL), 200);
+    scene.text[0] = 'x';
+    assert_int_equal(ask(&scene, "/early", &stranger, NULL), 401);
+    assert_int_equal(scene.text[0], 'x'); /* the handler was not asked */
+    free(token);
     stop(&scene);
     scene_free(&scene);
 }
@@ -452,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_server_certificate),
         cmocka_unit_test(test_client_certificate),
         cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_early),
         cmocka_unit_test(test_renewal),
         cmocka_unit_test(test_guard_refused),
         cmocka_unit_test(test_keys),

@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 import sys
+import zlib
 
 INPUT = bytes(i * 7 % 256 for i in range(96 * 96))
 
@@ -42,8 +43,11 @@ def tensor(data=None, size=None):
 
 def logits(headers, body):
     """Ten floats out of a reply, binary or not."""
-    if headers.get("Content-Encoding") == "gzip":
+    encoding = headers.get("Content-Encoding")
+    if encoding == "gzip":
         body = gzip.decompress(body)
+    elif encoding == "deflate":
+        body = zlib.decompress(body)
     length = headers.get("Inference-Header-Content-Length")
     if length is None:
         return json.loads(body)["outputs"][0]["data"]
@@ -61,7 +65,16 @@ def forms():
     yield "nested", json.dumps({"id": "x", "inputs": [tensor(nested)]}).encode(), {}
     for level in (1, 9):
         yield "gzip", gzip.compress(plain, level), {"Content-Encoding": "gzip"}
+    yield "deflate", zlib.compress(plain), {"Content-Encoding": "deflate"}
     yield "gzip back", plain, {"Accept-Encoding": "gzip, deflate"}
+    yield "deflate back", plain, {"Accept-Encoding": "deflate"}
+    # As Triton's clients ask, parameters and all.
+    head = json.dumps({"id": "abc", "parameters": {"priority": 1, "timeout": 5000000},
+                       "outputs": [{"name": "logits", "parameters": {"binary_data": True}}],
+                       "inputs": [tensor(size=len(INPUT))]}).encode()
+    yield "as Triton's", zlib.compress(head + INPUT), {
+        "Content-Encoding": "deflate", "Accept-Encoding": "gzip",
+        "Inference-Header-Content-Length": str(len(head))}
     for wants in (
         {},
         {"parameters": {"binary_data_output": True}},
