@@ -108,6 +108,8 @@ void ws_helper_list_fini(struct ws_helper_list *list)
 int ws_helper_allows(const struct ws_helper_list *list, const char *knob,
                      const char *value)
 {
+    if (strpbrk(value, " \t\r") != NULL)
+        return 0; /* it could not be told from several */
     for (size_t i = 0; i < list->count; i++) {
         const struct ws_helper_line *line = &list->lines[i];
         if (strcmp(line->knob, knob) != 0)

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,12 @@
 #include "engine/quiet.h"
 
 const OrtApi *ws_ort;
+static pthread_once_t found = PTHREAD_ONCE_INIT;
+
+static void find_api(void)
+{
+    ws_ort = OrtGetApiBase()->GetApi(WS_ORT_API_VERSION);
+}
 
 /* Weights below this stay inside the optimised model: shape inference wants to see small
  * constants, and they cost nothing. */
@@ -156,7 +163,8 @@ int ws_engine_create(struct ws_engine **out, const struct ws_engine_options *opt
                      struct ws_error *err)
 {
     const OrtApiBase *base = OrtGetApiBase();
-    ws_ort = base->GetApi(WS_ORT_API_VERSION);
+    /* Once: another engine's threads may be at work. */
+    (void)pthread_once(&found, find_api);
     if (ws_ort == NULL)
         return ws_error_set(err, WS_E_UNSUPPORTED,
                             "ONNX Runtime %s is too old: version 1.%d is needed",
