@@ -14,7 +14,7 @@ help:
 	@echo 'make demo       one network whole and cut at every natural place, in a minute'
 	@echo 'make check      every test, plain and sanitized, and the checks of the source'
 	@echo 'make bench      the figures of the README, measured here'
-	@echo 'make soak       long campaigns: fuzzers, fresh Debian 12 and 13'
+	@echo 'make soak       long campaigns: fuzzers, faults, fresh Debian 12 and 13'
 	@echo 'make install    into PREFIX=$(PREFIX), under DESTDIR if given'
 	@echo 'make clean      removes what was built (and not what was fetched, .deps)'
 	@echo 'ONNXRUNTIME=DIR takes the ONNX Runtime in DIR/include and DIR/lib'
