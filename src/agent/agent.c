@@ -358,13 +358,14 @@ static void under_way(struct ws_agent *agent, struct flight *flight, size_t node
 }
 
 /* How long to wait for a node. While it can be finished here in time after that, until
- * then; where it would be late anyway, as long as an answer is likely to come. */
+ * then; where it would be late anyway, until what was waited too long is as much as the
+ * tail here would cost: whatever the node does, that is at most twice the best. */
 static double patience_ms(const struct ws_agent *agent, const struct flight *flight,
                           double remote, double now_ms)
 {
     double left = flight->request.deadline_ms - now_ms;
-    double spare = left - local_ms(agent, flight, now_ms);
-    double wait = spare >= remote ? spare : fmax(left, 2 * remote);
+    double here = local_ms(agent, flight, now_ms);
+    double wait = left - here >= remote ? left - here : fmax(left, remote + here);
     return fmin(fmax(wait, send_ms_least), agent->options.send_ms_max);
 }
 
@@ -589,9 +590,12 @@ void ws_agent_probed(struct ws_agent *agent, size_t node, int rc, double round_t
     }
     ws_breaker_succeed(&peer->breaker);
     peer->heard_ms = now_ms;
-    ws_link_observe_probe(&peer->link, 0, round_trip_ms, now_ms);
-    if (bytes > 0)
+    /* One observation, so that a rate that has changed is not contradicted by a delay
+     * that has not; the round trip alone where the plan knows no rate to compare with. */
+    if (bytes > 0 && ws_link_knows_rate(&peer->link))
         ws_link_observe_probe(&peer->link, bytes, bytes_ms, now_ms);
+    else
+        ws_link_observe_probe(&peer->link, 0, round_trip_ms, now_ms);
 }
 
 void ws_agent_get_state(struct ws_agent_state *out, const struct ws_agent *agent,

@@ -59,6 +59,12 @@ void ws_link_observe_least(struct ws_link *link, const struct ws_outcome *planne
         ws_link_observe(link, planned, least_ms, now_ms);
 }
 
+int ws_link_knows_rate(const struct ws_link *link)
+{
+    double rate;
+    return ws_conditions_get(&rate, &link->reference, WS_LINK_MBIT_S) == 0 && rate > 0;
+}
+
 void ws_link_observe_probe(struct ws_link *link, double bytes, double round_trip_ms,
                            double now_ms)
 {

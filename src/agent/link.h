@@ -34,6 +34,8 @@ void ws_link_observe(struct ws_link *link, const struct ws_outcome *planned,
 /* It was given up after so long: an observation only where more was foreseen of it. */
 void ws_link_observe_least(struct ws_link *link, const struct ws_outcome *planned,
                            double least_ms, double now_ms);
+/* Whether the plan knows the link's rate, so that one can be compared with it. */
+int ws_link_knows_rate(const struct ws_link *link);
 /* A round trip that carried `bytes` one way (0: next to nothing). What the plan does not
  * know of its link cannot be compared and is passed over. */
 void ws_link_observe_probe(struct ws_link *link, double bytes, double round_trip_ms,
