@@ -579,10 +579,11 @@ int ws_agent_probe(struct ws_agent *agent, size_t *out_node, double now_ms)
     return 0;
 }
 
-void ws_agent_probed(struct ws_agent *agent, size_t node, int rc, double round_trip_ms,
-                     double bytes, double bytes_ms, double now_ms)
+void ws_agent_probed(struct ws_agent *agent, size_t node, int rc, double bytes,
+                     double took_ms, double now_ms)
 {
     struct ws_peer *peer = &agent->peers[node];
+    const struct ws_peer_load *load = &agent->load;
     peer->is_probed = 0;
     if (rc != 0) {
         ws_breaker_fail(&peer->breaker, now_ms);
@@ -590,12 +591,9 @@ void ws_agent_probed(struct ws_agent *agent, size_t node, int rc, double round_t
     }
     ws_breaker_succeed(&peer->breaker);
     peer->heard_ms = now_ms;
-    /* One observation, so that a rate that has changed is not contradicted by a delay
-     * that has not; the round trip alone where the plan knows no rate to compare with. */
-    if (bytes > 0 && ws_link_knows_rate(&peer->link))
-        ws_link_observe_probe(&peer->link, bytes, bytes_ms, now_ms);
-    else
-        ws_link_observe_probe(&peer->link, 0, round_trip_ms, now_ms);
+    if (load->probe_ms_per_byte > 0)
+        ws_link_observe_probe(&peer->link, load->probe_fixed_ms,
+                              load->probe_ms_per_byte * bytes, took_ms, now_ms);
 }
 
 void ws_agent_get_state(struct ws_agent_state *out, const struct ws_agent *agent,

@@ -149,11 +149,11 @@ void ws_agent_note_edge(struct ws_agent *agent, const struct ws_conditions *edge
                         double memory_bytes);
 
 /* 1 and a node that is to be probed now, or 0. Its end is to be told with
- * ws_agent_probed: 0 or a failure, and where it answered, the time of a round trip with
- * next to nothing and of one that carried `bytes` (0: not tried). */
+ * ws_agent_probed: a failure, or 0 and how long a request of `bytes` and its short answer
+ * took over a connection that was there. */
 int ws_agent_probe(struct ws_agent *agent, size_t *out_node, double now_ms);
-void ws_agent_probed(struct ws_agent *agent, size_t node, int rc, double round_trip_ms,
-                     double bytes, double bytes_ms, double now_ms);
+void ws_agent_probed(struct ws_agent *agent, size_t node, int rc, double bytes,
+                     double took_ms, double now_ms);
 
 void ws_agent_get_state(struct ws_agent_state *out, const struct ws_agent *agent,
                         double now_ms);

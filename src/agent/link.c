@@ -59,24 +59,14 @@ void ws_link_observe_least(struct ws_link *link, const struct ws_outcome *planne
         ws_link_observe(link, planned, least_ms, now_ms);
 }
 
-int ws_link_knows_rate(const struct ws_link *link)
+void ws_link_observe_probe(struct ws_link *link, double fixed_ms, double wire_ms,
+                           double took_ms, double now_ms)
 {
-    double rate;
-    return ws_conditions_get(&rate, &link->reference, WS_LINK_MBIT_S) == 0 && rate > 0;
-}
-
-void ws_link_observe_probe(struct ws_link *link, double bytes, double round_trip_ms,
-                           double now_ms)
-{
-    double rate = 0, delay = ws_situation_nominal(&link->reference).delay_ms;
-    (void)ws_conditions_get(&rate, &link->reference, WS_LINK_MBIT_S);
-    if (!(round_trip_ms > 0) || (bytes > 0 ? !(rate > 0) : !(delay > 0)))
+    double planned = fixed_ms + wire_ms;
+    if (!(took_ms > 0) || !(planned > 0))
         return;
-    double wire = bytes > 0 ? bytes * 8 / (rate * 1000) : 0; /* Mbit/s are kbit/ms */
-    double planned = 2 * delay + wire;
-    const double share[2] = {2 * delay / planned, wire / planned};
-    ws_drift_observe(&link->drift, share, fmin(round_trip_ms / planned, late_max),
-                     now_ms);
+    const double share[2] = {fixed_ms / planned, wire_ms / planned};
+    ws_drift_observe(&link->drift, share, fmin(took_ms / planned, late_max), now_ms);
 }
 
 void ws_link_note(struct ws_link *link, const struct ws_conditions *now, double now_ms)

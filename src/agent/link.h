@@ -34,12 +34,10 @@ void ws_link_observe(struct ws_link *link, const struct ws_outcome *planned,
 /* It was given up after so long: an observation only where more was foreseen of it. */
 void ws_link_observe_least(struct ws_link *link, const struct ws_outcome *planned,
                            double least_ms, double now_ms);
-/* Whether the plan knows the link's rate, so that one can be compared with it. */
-int ws_link_knows_rate(const struct ws_link *link);
-/* A round trip that carried `bytes` one way (0: next to nothing). What the plan does not
- * know of its link cannot be compared and is passed over. */
-void ws_link_observe_probe(struct ws_link *link, double bytes, double round_trip_ms,
-                           double now_ms);
+/* A probe took so long, of which the plan's link would spend `fixed_ms` whatever its size
+ * and `wire_ms` on its bytes. Nothing is learnt where both are 0. */
+void ws_link_observe_probe(struct ws_link *link, double fixed_ms, double wire_ms,
+                           double took_ms, double now_ms);
 /* It was measured by other means: believed until observations say otherwise. */
 void ws_link_note(struct ws_link *link, const struct ws_conditions *now, double now_ms);
 

@@ -2,10 +2,36 @@
 
 #include "policy/situation.h"
 
+/* Least squares of transfer times over bytes. */
+static void fit_probe(struct ws_peer_load *out, const struct ws_plan *plan)
+{
+    double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0, bytes, ms;
+    for (size_t i = 0; i < plan->entry_count; i++) {
+        const struct ws_outcome *outcome = &plan->entries[i].outcome;
+        if (ws_outcome_get(&ms, outcome, WS_TRANSFER_MS) != 0 || !(ms > 0) ||
+            ws_outcome_get(&bytes, outcome, WS_TENSOR_BYTES) != 0)
+            continue;
+        n++;
+        sx += bytes;
+        sy += ms;
+        sxx += bytes * bytes;
+        sxy += bytes * ms;
+    }
+    double spread = n * sxx - sx * sx;
+    if (n < 2 || !(spread > 0))
+        return;
+    double slope = (n * sxy - sx * sy) / spread;
+    double fixed = (sy - slope * sx) / n;
+    if (!(slope > 0))
+        return;
+    out->probe_ms_per_byte = slope;
+    out->probe_fixed_ms = fixed > 0 ? fixed : 0;
+}
+
 void ws_peer_load_of(struct ws_peer_load *out, const struct ws_plan *plan)
 {
-    struct ws_peer_load sum = {0, 0, 0};
-    size_t count = 0;
+    struct ws_peer_load sum = {0};
+    double n = 0;
     for (size_t i = 0; i < plan->entry_count; i++) {
         const struct ws_outcome *outcome = &plan->entries[i].outcome;
         double transfer = 0, cloud = 0;
@@ -16,10 +42,15 @@ void ws_peer_load_of(struct ws_peer_load *out, const struct ws_plan *plan)
         sum.per_delay += split.per_delay;
         sum.at_pace += split.at_pace;
         sum.cloud_ms += cloud;
-        count++;
+        n++;
     }
-    double n = count > 0 ? (double)count : 1;
-    *out = (struct ws_peer_load){sum.per_delay / n, sum.at_pace / n, sum.cloud_ms / n};
+    *out = (struct ws_peer_load){0};
+    if (n > 0) {
+        out->per_delay = sum.per_delay / n;
+        out->at_pace = sum.at_pace / n;
+        out->cloud_ms = sum.cloud_ms / n;
+    }
+    fit_probe(out, plan);
 }
 
 double ws_peer_score(const struct ws_peer *peer, const struct ws_peer_load *load,

@@ -21,10 +21,14 @@ struct ws_peer {
 };
 
 /* What sending costs on average over the settings of a plan that send: to compare nodes
- * by. */
+ * by. And, as a line through their transfers, what a probe would take over the plan's
+ * link: its delay alone does not say, since plans differ in what they count as transfer.
+ */
 struct ws_peer_load {
     double per_delay, at_pace; /* as of struct ws_transfer */
     double cloud_ms;
+    double probe_fixed_ms;
+    double probe_ms_per_byte; /* 0: the plan does not tell */
 };
 
 void ws_peer_load_of(struct ws_peer_load *out, const struct ws_plan *plan);

@@ -218,6 +218,25 @@ static int choose_policies(struct owner *owner, struct ws_agent_options *agent,
     return 0;
 }
 
+/* Where nobody meters the nodes, a plan is made for the energy of the edge, and so must
+ * be what policies take for the energy of its entries. */
+static void take_objective(struct ws_plan *plan)
+{
+    int is_total = 0, is_edge = 0;
+    for (size_t i = 0; i < plan->objective_count; i++) {
+        is_total |= plan->objectives[i] == WS_ENERGY_J;
+        is_edge |= plan->objectives[i] == WS_EDGE_ENERGY_J;
+    }
+    for (size_t i = 0; !is_total && is_edge && i < plan->entry_count; i++) {
+        struct ws_outcome *outcome = &plan->entries[i].outcome;
+        double joules;
+        if (ws_outcome_get(&joules, outcome, WS_EDGE_ENERGY_J) == 0)
+            ws_outcome_set(outcome, WS_ENERGY_J, joules);
+        else
+            outcome->known &= ~(1u << WS_ENERGY_J);
+    }
+}
+
 static int make_agent(struct owner *owner, struct ws_agent_options *agent,
                       struct ws_error *err)
 {
@@ -339,6 +358,8 @@ static int build(struct owner *owner, struct ws_serve_crew *out, const char *pla
         }
     }
     int rc = ws_plan_load(&owner->plan, plan_path, err);
+    if (rc == 0)
+        take_objective(&owner->plan);
     if (rc == 0 && config->testbed != NULL) {
         rc = ws_testbed_load(&owner->testbed, config->testbed, err);
         owner->has_testbed = rc == 0;

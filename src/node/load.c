@@ -228,10 +228,12 @@ static void add_energy(double *sum, size_t *count, const struct ws_outcome *told
     ++*count;
 }
 
-static void mean(double *sum, size_t count)
+/* A mean over some would be one of those that were cheap to know: all or none. */
+static void mean(double *sum, size_t *count, size_t all)
 {
-    if (count > 0)
-        *sum /= (double)count;
+    if (*count < all)
+        *count = 0;
+    *sum = *count > 0 ? *sum / (double)*count : 0;
 }
 
 static int summarise(struct ws_load_result *result, const struct ws_load_options *options,
@@ -263,9 +265,9 @@ static int summarise(struct ws_load_result *result, const struct ws_load_options
         add_energy(&result->cloud_energy_j, &result->cloud_energy_count, &record->told,
                    WS_CLOUD_ENERGY_J);
     }
-    mean(&result->energy_j, result->energy_count);
-    mean(&result->edge_energy_j, result->edge_energy_count);
-    mean(&result->cloud_energy_j, result->cloud_energy_count);
+    mean(&result->energy_j, &result->energy_count, result->answered);
+    mean(&result->edge_energy_j, &result->edge_energy_count, result->answered);
+    mean(&result->cloud_energy_j, &result->cloud_energy_count, result->answered);
     ws_stats_sort(latency, result->answered);
     for (size_t p = 0; p < 3 && result->answered > 0; p++)
         result->latency_ms[p] =

@@ -50,7 +50,7 @@ struct ws_load_result {
     size_t answered, met, refused, failed, fallbacks; /* refused: 503 */
     size_t late;
     double latency_ms[3]; /* p50, p95, p99 of those answered */
-    /* Means over those answered that tell it; count 0: unknown. */
+    /* Means over those answered, where all tell it; count 0: unknown. */
     double energy_j, edge_energy_j, cloud_energy_j;
     size_t energy_count, edge_energy_count, cloud_energy_count;
     int is_told; /* whether `truth` is known */

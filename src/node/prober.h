@@ -1,8 +1,7 @@
 /*
  * Looks after what no request tells: nodes that are shut off or were not heard of for a
- * while are probed, one small exchange for the round trip and one of known size for the
- * rate; temperature, battery and free memory of the edge are read. Called again and again
- * by one thread.
+ * while are probed by an exchange of known size; temperature, battery and free memory of
+ * the edge are read. Called again and again by one thread.
  */
 #ifndef WS_NODE_PROBER_H
 #define WS_NODE_PROBER_H

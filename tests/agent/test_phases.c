@@ -175,11 +175,11 @@ static void test_phases_probes_find_the_rate(void **state)
     ws_agent_note_link(s.agent, &bad, 0);
     for (; t < 1600; t += 500) {
         assert_int_equal(ws_agent_probe(s.agent, &probed, t), 1);
-        /* 16 KiB at 100 Mbit/s, and a round trip of 4 ms. */
-        ws_agent_probed(s.agent, 0, 0, 4, 16384, 4 + 16384 * 8 / 100e3, t);
+        /* As the plan's transfers say: 5 ms for 25 kB, 20 ms for 600 kB. */
+        ws_agent_probed(s.agent, 0, 0, 16384, 5 + (16384 - 25e3) * 15 / 575e3, t);
     }
     ws_agent_get_node(&node, s.agent, 0, t);
-    assert_true(node.mbit_s > 70 && node.mbit_s < 120);
+    assert_true(node.mbit_s > 20); /* of 2 that were told */
     teardown(&s);
 }
 
@@ -235,14 +235,14 @@ static void test_phases_breaker(void **state)
     assert_int_equal(ws_agent_probe(s.agent, &probed, t), 1);
     assert_int_equal(probed, 0);
     assert_int_equal(ws_agent_probe(s.agent, &probed, t), 0); /* one at a time */
-    ws_agent_probed(s.agent, 0, 0, 1, 0, 0, t);
+    ws_agent_probed(s.agent, 0, 0, 0, 1, t);
     submit(&s, 4, t + 200, t);
     assert_int_equal(run(&s, 4, t), HALF);
     finish(&s, 4, HALF, 0, t + 130);
     /* Heard of a moment ago; after three seconds of silence it is looked at again. */
     assert_int_equal(ws_agent_probe(s.agent, &probed, t + 200), 0);
     assert_int_equal(ws_agent_probe(s.agent, &probed, t + 3200), 1);
-    ws_agent_probed(s.agent, 0, WS_E_IO, 0, 0, 0, t + 3200);
+    ws_agent_probed(s.agent, 0, WS_E_IO, 0, 0, t + 3200);
     teardown(&s);
 }
 
