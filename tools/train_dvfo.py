@@ -265,16 +265,23 @@ def train(net, pixels, labels, phases, args, rng):
 
 
 @torch.no_grad()
-def answers(net, pixels, share=None):
+def extract_all(net, pixels):
+    """Feature maps and their importance."""
+    net.eval()
+    parts = [net.extract(part.float()) for part in pixels.split(250)]
+    return [torch.cat(column) for column in zip(*parts)]
+
+
+@torch.no_grad()
+def answers(net, extracted, share=None):
     """Logits of the unsplit network, or of (edge, cloud) at a share."""
     net.eval()
     rows = []
-    for part in pixels.split(250):
-        maps, importance = net.extract(part.float())
+    for maps, importance in zip(*(column.split(250) for column in extracted)):
         if share is None:
             rows.append((net.full(maps),))
             continue
-        count = torch.full((len(part),), round(share * MAPS))
+        count = torch.full((len(maps),), round(share * MAPS))
         secondary = secondary_mask(importance, count)
         rows.append((net.edge(maps, 1 - secondary), net.cloud(maps, secondary)))
     columns = [torch.cat(column) for column in zip(*rows)]
@@ -290,8 +297,9 @@ def fit_fusion(net, pixels, labels):
     temperatures = [round(0.5 + 0.05 * i, 2) for i in range(51)]
     lambdas = [round(0.02 * i, 2) for i in range(51)]
     rows = []
+    extracted = extract_all(net, pixels)
     for share in SHARES:
-        halves = answers(net, pixels, share)
+        halves = answers(net, extracted, share)
         chosen = [best_of(temperatures, lambda t, z=z: F.cross_entropy(z / t, labels))
                   for z in halves]
         edge, cloud = (F.softmax(z / t, 1) for z, t in zip(halves, chosen))
@@ -314,11 +322,12 @@ def probabilities(halves, row):
 
 def report(net, pixels, labels, fusion):
     """Prints the accuracy of everything, in float as PyTorch computes it."""
-    whole = top1(answers(net, pixels), labels)
+    extracted = extract_all(net, pixels)
+    whole = top1(answers(net, extracted), labels)
     print("unsplit %.4f" % whole)
     losses = []
     for row in fusion:
-        edge, cloud = probabilities(answers(net, pixels, row["share"]), row)
+        edge, cloud = probabilities(answers(net, extracted, row["share"]), row)
         p = row["lambda"] * edge + (1 - row["lambda"]) * cloud
         loss = whole - top1(p, labels)
         if 0 < row["share"] < 1:
@@ -499,9 +508,9 @@ def write_reference(net, fusion, path):
     """PyTorch's own probabilities for some drawn pictures, one line each."""
     rows = []
     for number in range(4):
+        extracted = extract_all(net, drawn_picture(number))
         for row in fusion[1:-1:4]:
-            edge, cloud = probabilities(answers(net, drawn_picture(number), row["share"]),
-                                        row)
+            edge, cloud = probabilities(answers(net, extracted, row["share"]), row)
             fused = row["lambda"] * edge + (1 - row["lambda"]) * cloud
             rows.append({"picture": number, "share": row["share"]} | {
                 name: [round(x, 6) for x in p[0].tolist()]
@@ -556,9 +565,9 @@ def parse_arguments():
     parser.add_argument("--seed", type=int, default=1, help="seed of every random choice")
     parser.add_argument("--whole-epochs", type=int, default=10,
                         help="passes for the unsplit network alone")
-    parser.add_argument("--part-epochs", type=int, default=14,
+    parser.add_argument("--part-epochs", type=int, default=13,
                         help="passes for all parts together")
-    parser.add_argument("--tail-epochs", type=int, default=8,
+    parser.add_argument("--tail-epochs", type=int, default=4,
                         help="passes for the two tails alone")
     parser.add_argument("--batch", type=int, default=128, help="pictures a step")
     parser.add_argument("--rate", type=float, default=0.1, help="peak learning rate")
@@ -581,13 +590,13 @@ def main():
     train(net, pixels[kept], labels[kept],
           [(loss_whole, [net], args.whole_epochs, args.rate),
            (loss_parts, [net], args.part_epochs, args.rate / 2),
-           (loss_tails, [net.edge, net.cloud], args.tail_epochs, args.rate / 2)],
+           (loss_tails, [net.edge, net.cloud], args.tail_epochs, args.rate / 5)],
           args, rng)
     print("torch %s, seed %d, %d pictures, %.0f s" % (
         torch.__version__, args.seed, len(kept), time.monotonic() - began))
     fusion = fit_fusion(net, pixels[held], labels[held])
-    report(net, *load_records(os.path.join(args.data, "test_A_5000.bin")), fusion)
     write_all(net, fusion, args.out)
+    report(net, *load_records(os.path.join(args.data, "test_A_5000.bin")), fusion)
     return 0
 
 
