@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/model_options.h"
 #include "cli/plan_study.h"
+#include "cli/secure_options.h"
 #include "cli/syntax.h"
 #include "profile/planning.h"
 #include "profile/profiling.h"
@@ -54,7 +55,8 @@ static const char usage[] =
     "  --plot FILE        draw trials and front, .svg or .png\n"
     "  --timeout MS       of one request (default 30000)\n"
     "  -o STUDY           the study, an SQLite file\n"
-    "  --json             print JSON\n" WS_MODEL_OPTIONS_HELP "\n"
+    "  --json             print JSON\n" WS_IDENTITY_OPTIONS_HELP WS_MODEL_OPTIONS_HELP
+    "\n"
     "example: wattshed node --listen 127.0.0.1:8000 etc/demo/digits.onnx &\n"
     "         wattshed profile etc/demo/digits.onnx --edge rpi4-coral \\\n"
     "             --node http://127.0.0.1:8000 --link 20,2 --budget 40 -o digits.study\n";
@@ -63,6 +65,7 @@ enum { VARIANTS_MAX = 16 };
 
 struct profile_options {
     struct ws_model_options model;
+    struct ws_identity_options identity;
     struct ws_profiling_options profiling;
     struct ws_executor_variant variants[VARIANTS_MAX];
     char *names[VARIANTS_MAX]; /* NAME of NAME=FILE */
@@ -118,6 +121,7 @@ static const struct option long_options[] = {
     {"plot", required_argument, NULL, OPT_PLOT},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"json", no_argument, NULL, OPT_JSON},
+    WS_IDENTITY_LONG_OPTIONS,
     WS_MODEL_LONG_OPTIONS,
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -255,6 +259,8 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
         options->plan.json = 1;
         return 0;
     default:
+        if (option >= WS_OPT_LISTEN)
+            return ws_identity_options_take(&options->identity, option, value, err);
         return ws_model_options_take(&options->model, option, value, err);
     }
 }
@@ -374,6 +380,7 @@ int ws_cmd_profile(int argc, char **argv)
         goto out;
     options.variants[0].path = argv[optind];
     profiling->variants = options.variants;
+    profiling->identity = options.identity.identity;
     profiling->engine = options.model.engine;
     profiling->engine.provider_options = options.model.provider_options;
     profiling->splitter = options.model.splitter;
@@ -391,6 +398,7 @@ int ws_cmd_profile(int argc, char **argv)
 out:
     for (size_t v = 0; v < VARIANTS_MAX; v++)
         free(options.names[v]);
+    ws_identity_options_fini(&options.identity);
     ws_model_options_fini(&options.model);
     return status;
 }

@@ -200,6 +200,7 @@ static int open_executor(struct ws_profiling *profiling, struct ws_error *err)
         .device = profiling->device,
         .sampler = profiling->sampler,
         .meter = profiling->meter,
+        .identity = profiling->options.identity,
     };
     int rc = ws_executor_create(&profiling->executor, &options, err);
     return rc == 0 ? 0 : ws_error_context(err, "%s", profiling->testbed_path);

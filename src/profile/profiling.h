@@ -8,6 +8,7 @@
 #define WS_PROFILE_PROFILING_H
 
 #include "core/plan.h"
+#include "net/http_client.h"
 #include "profile/profiler.h"
 #include "search/search.h"
 
@@ -21,8 +22,9 @@ struct ws_profiling_options {
     struct ws_splitter_options splitter;
     const char *edge; /* "local", or a board to emulate */
     const char
-        *cloud;      /* (optional) a board that is like the node's machine: for the first
-                        guess, and, where the clock is virtual, in place of the node */
+        *cloud; /* (optional) a board that is like the node's machine: for the first
+                   guess, and, where the clock is virtual, in place of the node */
+    struct ws_http_identity identity; /* to show to the node */
     const char *url; /* of the node; not asked where the clock is virtual */
     int64_t timeout_ms;
     double link_mbit_s, link_delay_ms; /* 0: not known */
