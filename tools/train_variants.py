@@ -370,9 +370,10 @@ def train_or_load(args, width, training):
     model = Pictures(width)
     began = time.process_time()
     padded, labels = training()
-    train(model, padded, labels, args.epochs, args.batch, args.rate,
-          torch.Generator().manual_seed(args.seed))
-    print("w%d: %d epochs, %.0f s of CPU" % (width, args.epochs,
+    rng = torch.Generator().manual_seed(args.seed)
+    for epochs in args.cycles:
+        train(model, padded, labels, epochs, args.batch, args.rate, rng)
+    print("w%d: %d epochs, %.0f s of CPU" % (width, sum(args.cycles),
                                              time.process_time() - began))
     if kept:
         torch.save(model.state_dict(), kept)
@@ -390,7 +391,8 @@ def parse_arguments():
     parser.add_argument("--widths", type=int, nargs="+", default=[4, 6, 10, 20])
     parser.add_argument("--int8", type=int, nargs="*", default=[6, 10, 20],
                         help="widths that are also quantised")
-    parser.add_argument("--epochs", type=int, default=9, help="passes over the pictures")
+    parser.add_argument("--cycles", type=int, nargs="+", default=[9], help="passes over "
+                        "the pictures; several are one cycle of the rate after the other")
     parser.add_argument("--batch", type=int, default=128, help="pictures a step")
     parser.add_argument("--rate", type=float, default=0.2, help="peak learning rate")
     parser.add_argument("--weights", help="folder where trained weights are kept, and "

@@ -15,12 +15,13 @@ enum {
     SPENDINGS = 16,
 };
 
-static const double DRIFT = 0.05; /* of a node's speed that makes a plan stale */
-static const double LEARN = 0.4;  /* weight of the newest measurement */
-static const double OVERDUE_SHARE =
-    1.;                               /* of a chunk's own time, over what was expected */
-static const double OVERDUE_S = 0.05; /* and at least this */
-static const double CHUNK_S = 0.25;   /* no chunk is meant to take longer */
+static const double DRIFT = 0.08;   /* of a node's speed that makes a plan stale */
+static const double LEARN = 0.5;    /* weight of the newest measurement, if it is long */
+static const double LEARN_S = 0.05; /* one of this length by the profile weighs half */
+static const double LEAP = 2.0;     /* no single one changes more than by this factor */
+static const double OVERDUE_SHARE = 1.0; /* of a chunk's time, over what was expected */
+static const double OVERDUE_S = 0.05;    /* and at least this */
+static const double CHUNK_S = 0.25;      /* no chunk is meant to take longer */
 /* Least time between two plans for each cell of the problem, where no node came or went;
  * making one takes about a hundredth of it. */
 static const double PAUSE_S = 0.0005;
@@ -45,6 +46,7 @@ struct node {
     size_t level_count;
     double delay_s, send_s, request_s;
     size_t chunk[LEVELS]; /* images of a chunk in a long run */
+    int is_starting;      /* it has had one chunk since it had nothing */
     int is_up;
     double scale;        /* time over the profile's, learnt */
     double planned_with; /* scale of the plan that is carried out */
@@ -103,7 +105,7 @@ static size_t long_run_chunk(const struct node *node, size_t level,
 {
     double compute_s = node->levels[level].image_s;
     double long_s = fmax(compute_s, node->send_s);
-    double spare_s = fmax(fabs(compute_s - node->send_s), 0.25 * long_s);
+    double spare_s = fmax(fabs(compute_s - node->send_s), 0.4 * long_s);
     double size = ceil(2.0 * node->delay_s / spare_s);
     size = fmax(size, ceil(9.0 * node->request_s / long_s));
     size = fmin(size, floor(CHUNK_S / long_s));
@@ -157,7 +159,7 @@ static void pose(struct ws_share_problem *out, struct ws_share_node *nodes, size
     if (options->images_per_s > 0) {
         double whole_s = (double)options->images / options->images_per_s;
         double left_s = dispatch->start_s + whole_s - now_s;
-        double kept_s = options->reserve * fmax(left_s, 0.1 * whole_s);
+        double kept_s = options->reserve * fmax(left_s, 0.3 * whole_s);
         /* Too late already is still a requirement: as soon as possible. */
         out->budget_s = fmax(1e-6, left_s - kept_s);
     }
@@ -340,14 +342,18 @@ const struct ws_share_plan *ws_dispatch_plan(const struct ws_dispatch *dispatch)
     return &dispatch->first_plan;
 }
 
-/* The level a node goes on with: the quickest that its share still holds. LEVELS: none.
- */
+/* The level a node goes on with: the one of which most is left, of equals the more
+ * accurate. So the mix stays what it is until the end: what is left can be made quicker
+ * when something goes wrong, and more accurate when nothing does. LEVELS: none. */
 static size_t next_level(const struct node *node)
 {
     size_t best = LEVELS;
     for (size_t j = 0; j < node->level_count; j++) {
-        if (node->quota[j] > 0 &&
-            (best == LEVELS || node->levels[j].image_s < node->levels[best].image_s))
+        if (node->quota[j] == 0)
+            continue;
+        if (best == LEVELS || node->quota[j] > node->quota[best] ||
+            (node->quota[j] == node->quota[best] &&
+             node->levels[j].accuracy > node->levels[best].accuracy))
             best = j;
     }
     return best;
@@ -371,6 +377,8 @@ static size_t chunk_size(const struct node *node, size_t level)
     size_t end = 1 + quota_of(node) / (2 * WS_DISPATCH_DEPTH);
     if (in_hand(node) == 0)
         size = (size + 3) / 4;
+    else if (node->is_starting)
+        size = (size + 1) / 2;
     size = size < end ? size : end;
     /* Half of what hides an exchange is the least that still hides most of it. */
     size_t hidden = (node->chunk[level] + 1) / 2;
@@ -434,6 +442,7 @@ int ws_dispatch_next(struct ws_dispatch *dispatch, struct ws_dispatch_chunk *out
     dispatch->out += count;
     dispatch->out_right += (double)count * node->levels[level].accuracy;
     node->quota[level] -= count;
+    node->is_starting = in_hand(node) == 0;
     double begin_s = fmax(busy_until(node, now_s), now_s + node->delay_s);
     double takes_s =
         fmax(told_s(node, level, count) * node->scale, (double)count * node->send_s);
@@ -513,11 +522,15 @@ static void learn(struct ws_dispatch *dispatch, const struct ws_dispatch_chunk *
     node->unlearnt += (int)chunk->count;
     if (++node->unlearnt_chunks < WS_DISPATCH_DEPTH)
         return;
-    double ratio = fmax(0.01, node->took_s / node->told_s);
+    double ratio = node->took_s / node->told_s;
+    double weight = LEARN * node->told_s / (node->told_s + LEARN_S);
     int is_link = node->took_s / node->unlearnt <= node->send_s * (1.0 + DRIFT);
     /* At the link's own pace nothing shows how much faster the node could be. */
-    if (!is_link || ratio < node->scale)
-        node->scale += LEARN * (ratio - node->scale);
+    if (!is_link || ratio < node->scale) {
+        /* A machine that stood still for a moment is not slow for good. */
+        ratio = fmin(LEAP * node->scale, fmax(node->scale / LEAP, ratio));
+        node->scale += weight * (ratio - node->scale);
+    }
     node->took_s = node->told_s = 0.0;
     node->unlearnt = node->unlearnt_chunks = 0;
     if (fabs(node->scale / node->planned_with - 1.0) > DRIFT)
@@ -604,6 +617,8 @@ void ws_dispatch_join(struct ws_dispatch *dispatch, size_t number, double now_s)
 
 void ws_dispatch_tick(struct ws_dispatch *dispatch, double now_s)
 {
+    if (dispatch->is_fixed) /* nobody else has a share of it */
+        return;
     for (size_t i = 0; i < dispatch->options.node_count; i++) {
         struct node *node = &dispatch->nodes[i];
         for (size_t k = 0; k < node->outstanding_count; k++) {
@@ -624,7 +639,7 @@ void ws_dispatch_tick(struct ws_dispatch *dispatch, double now_s)
 double ws_dispatch_wake_s(const struct ws_dispatch *dispatch)
 {
     double wake_s = INFINITY;
-    for (size_t i = 0; i < dispatch->options.node_count; i++) {
+    for (size_t i = 0; !dispatch->is_fixed && i < dispatch->options.node_count; i++) {
         const struct node *node = &dispatch->nodes[i];
         for (size_t k = 0; k < node->outstanding_count; k++) {
             if (!node->outstanding[k].is_late)

@@ -13,9 +13,10 @@
 #include "cli/syntax.h"
 #include "node/measure.h"
 #include "onnx/npy.h"
+#include "profile/labelled.h"
 
 static const char usage[] =
-    "usage: wattshed distribute --nodes FILE --input X.npy [OPTION ...]\n"
+    "usage: wattshed distribute --nodes FILE --input X [OPTION ...]\n"
     "\n"
     "Shares a batch of inputs among unequal nodes, and chooses for each node which "
     "variants\n"
@@ -26,7 +27,8 @@ static const char usage[] =
     "result, in order.\n"
     "\n"
     "  --nodes FILE       the cluster: variants, nodes, and what was measured of them\n"
-    "  --input X.npy      inputs [N, ...]\n"
+    "  --input X          inputs: X.npy [N, ...], or a folder of labelled data, as for\n"
+    "                     `wattshed profile --data`\n"
     "  --model NAME       the model that FILE has to be about\n"
     "  --images-per-s P   throughput required (default: none)\n"
     "  --min-accuracy A   mean accuracy required, 0 to 1 (default 0)\n"
@@ -268,7 +270,7 @@ static int parse(struct options *options, int *status, int argc, char **argv)
     else if (options->nodes == NULL)
         *status = ws_cli_usage_error("distribute", "--nodes FILE is needed");
     else if (options->input == NULL && !(is_virtual && options->images > 0))
-        *status = ws_cli_usage_error("distribute", "--input X.npy is needed");
+        *status = ws_cli_usage_error("distribute", "--input X is needed");
     else if (is_virtual && (options->is_measure || options->is_refresh))
         *status = ws_cli_usage_error("distribute", "--virtual measures nothing");
     else if (options->images > 0 && !is_virtual)
@@ -298,15 +300,6 @@ static int repeat(struct ws_tensor *tensor, size_t times, struct ws_error *err)
     ws_tensor_fini(tensor);
     *tensor = longer;
     return 0;
-}
-
-static int load_tensor(struct ws_tensor *out, const char *path, size_t times,
-                       struct ws_error *err)
-{
-    int rc = ws_npy_load(out, path, err);
-    if (rc == 0 && out->dtype == WS_DTYPE_STRING)
-        rc = ws_error_set(err, WS_E_TYPE, "%s holds text", path);
-    return rc == 0 ? repeat(out, times, err) : rc;
 }
 
 static void show_progress(void *user, const struct ws_dispatch_state *state,
@@ -516,6 +509,32 @@ static int measure(const struct options *options, struct ws_error *err)
     return rc;
 }
 
+/* Inputs, and labels where there are some. */
+static int load_inputs(struct ws_tensor *inputs, struct ws_tensor *labels,
+                       const struct options *options, struct ws_error *err)
+{
+    struct ws_labelled data;
+    size_t length = strlen(options->input);
+    if (length > 4 && strcmp(options->input + length - 4, ".npy") == 0) {
+        int rc = ws_npy_load(inputs, options->input, err);
+        return rc == 0 && options->labels != NULL
+                   ? ws_npy_load(labels, options->labels, err)
+                   : rc;
+    }
+    int rc = ws_labelled_load(&data, options->input, WS_BATCH_MAX, err);
+    if (rc != 0)
+        return rc;
+    const int64_t count = (int64_t)data.count;
+    rc = ws_tensor_init(labels, WS_DTYPE_INT64, &count, 1, err);
+    if (rc == 0) {
+        memcpy(labels->data, data.labels, labels->size_bytes);
+        *inputs = data.samples;
+        data.samples = (struct ws_tensor){0};
+    }
+    ws_labelled_fini(&data);
+    return rc;
+}
+
 static int load_all(struct options *options, struct ws_cluster *cluster,
                     struct ws_tensor *inputs, struct ws_tensor *labels,
                     struct ws_error *err)
@@ -531,17 +550,18 @@ static int load_all(struct options *options, struct ws_cluster *cluster,
         rc = ws_error_set(err, WS_E_MISMATCH, "%s is about model \"%.100s\", not %.100s",
                           options->nodes, cluster->model, options->model);
     if (rc == 0 && options->input != NULL) {
-        rc = load_tensor(inputs, options->input, options->repeat, err);
-        how->batch.inputs = inputs;
+        rc = load_inputs(inputs, labels, options, err);
+        if (rc == 0)
+            rc = repeat(inputs, options->repeat, err);
+        if (rc == 0 && labels->rank > 0)
+            rc = repeat(labels, options->repeat, err);
         if (rc == 0 && (inputs->rank == 0 || inputs->dims[0] < 1))
             rc = ws_error_set(err, WS_E_TYPE, "%s: inputs [N, ...] are needed",
                               options->input);
+        how->batch.inputs = inputs;
+        how->labels = labels->rank > 0 ? labels : NULL;
         if (rc == 0)
             how->images = (size_t)inputs->dims[0];
-    }
-    if (rc == 0 && options->labels != NULL) {
-        rc = load_tensor(labels, options->labels, options->repeat, err);
-        how->labels = labels;
     }
     if (isatty(STDERR_FILENO) && options->rows == 0)
         how->batch.progress = show_progress;

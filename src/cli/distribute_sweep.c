@@ -90,15 +90,21 @@ static int find_bound(struct cell *cell, const struct ws_distribute *how,
     return rc;
 }
 
-static int run_cell(struct cell *cell, const struct ws_distribute *how,
-                    struct ws_error *err)
+/* `same` is a cell of the same throughput, or NULL: the baselines know nothing of the
+ * accuracy, so they run once a throughput. */
+static int run_cell(struct cell *cell, const struct cell *same,
+                    const struct ws_distribute *how, struct ws_error *err)
 {
     struct ws_distribute at = *how;
     at.batch.images_per_s = cell->images_per_s;
     at.batch.min_accuracy = cell->accuracy;
     int rc = find_bound(cell, &at, err);
-    for (size_t s = 0; rc == 0 && s < WS_STRATEGY_COUNT; s++)
-        rc = ws_distribute_run(&cell->by[s], NULL, &at, s, err);
+    for (size_t s = 0; rc == 0 && s < WS_STRATEGY_COUNT; s++) {
+        if (s > 0 && same != NULL)
+            cell->by[s] = same->by[s];
+        else
+            rc = ws_distribute_run(&cell->by[s], NULL, &at, s, err);
+    }
     return rc;
 }
 
@@ -267,7 +273,7 @@ int ws_distribute_sweep(const struct ws_distribute *how, size_t rows, size_t col
         if (isatty(STDERR_FILENO))
             fprintf(stderr, "\r%zu of %zu cells%s", c, rows * columns,
                     how->json ? "" : "\r              \r");
-        rc = run_cell(&cells[c], how, err);
+        rc = run_cell(&cells[c], c % columns > 0 ? &cells[c - 1] : NULL, how, err);
         if (rc == 0 && how->json)
             (void)json_array_append_new(list, cell_json(&cells[c]));
         else if (rc == 0)

@@ -208,6 +208,10 @@ static int exchange(struct ws_oip_reply *reply, struct worker *worker,
 static void leave(struct batch *batch, size_t node)
 {
     batch->connected[node] = 0;
+    if (batch->result->loss_s < 0) {
+        batch->result->loss_s = now_s(batch);
+        ws_dispatch_read(&batch->result->at_loss, batch->dispatch);
+    }
     ws_dispatch_leave(batch->dispatch, node, now_s(batch));
 }
 
@@ -419,6 +423,7 @@ int ws_batch_run(struct ws_batch_result *out, const struct ws_batch_options *opt
     }
     batch->options = options;
     batch->result = result;
+    result->loss_s = -1.0;
     batch->images = (size_t)options->inputs->dims[0];
     batch->row_bytes_in = options->inputs->size_bytes / batch->images;
     ws_batch_view_init(&batch->view, options->cluster);

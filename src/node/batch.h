@@ -39,6 +39,9 @@ struct ws_batch_result {
     uint8_t *node, *variant;  /* [N] who gave which result: numbers in the cluster */
     double time_s;            /* until the last result was here */
     struct ws_dispatch_state state;
+    /* When the first node was lost, and what was done by then; below 0: none was. */
+    double loss_s;
+    struct ws_dispatch_state at_loss;
     struct ws_share_plan plan; /* the first, without its counts */
     /* What each node did: images, and seconds for one where that could be seen. */
     size_t counts[WS_SHARE_NODES_MAX][WS_SHARE_LEVELS_MAX];

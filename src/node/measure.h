@@ -34,9 +34,7 @@ int ws_measure_cluster(struct ws_cluster *cluster,
 int ws_measure_top1(double *out, const struct ws_tensor *scores,
                     const struct ws_tensor *labels, struct ws_error *err);
 
-/* Takes over what a batch showed: times of images, and joules where nodes told none in
- * the file before. An image weighs as much as the batch's share of it allows: figures
- * move by half towards what was seen. */
+/* Takes over what a batch showed of the nodes' speeds: figures move half way to it. */
 struct ws_batch_result;
 void ws_measure_refresh(struct ws_cluster *cluster, const struct ws_batch_result *result);
 

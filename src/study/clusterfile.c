@@ -218,14 +218,14 @@ static int read_cluster(struct ws_cluster *out, const struct ws_json_doc *doc,
     struct ws_json root = ws_json_root(doc), node;
     const char *text = NULL;
     int64_t version = 0;
-    int rc = ws_json_only(&root, keys, err);
-    if (rc == 0)
-        rc = ws_json_get_string(&text, &root, "format", err);
+    int rc = ws_json_get_string(&text, &root, "format", err);
     if (rc == 0 && strcmp(text, format) != 0)
         rc = ws_json_fail(&root, WS_E_FORMAT, err, "format is \"%.40s\", expected \"%s\"",
                           text, format);
     if (rc == 0)
         rc = ws_json_get_i64(&version, &root, "version", 1, WS_CLUSTERFILE_VERSION, err);
+    if (rc == 0)
+        rc = ws_json_only(&root, keys, err);
     if (rc == 0)
         rc = ws_json_member(&node, &root, "model", err);
     if (rc == 0)

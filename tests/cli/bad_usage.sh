@@ -62,6 +62,23 @@ expect 1 'No such file' study /nowhere.study
 expect 2 'one STUDY is needed' report
 expect 1 'this is no study' report "$testbed"
 expect 2 'FILE.csv, --map and -o are needed' import "$testbed"
+cluster=$WS_SOURCE_ROOT/etc/clusters/mobilenetv2-ncnn.json
+expect 2 '--nodes FILE is needed' distribute
+expect 2 '--input X is needed' distribute --nodes "$cluster"
+expect 2 '--images is for --virtual' distribute --nodes "$cluster" --images 9 --input x.npy
+expect 2 'no strategy "best"' distribute --strategy best
+expect 2 '--min-accuracy: 75 is not from 0 to 1' distribute --min-accuracy 75
+expect 2 '--minimise: "time" is not known' distribute --minimise time
+expect 2 '"5by4" is not like 5x4' distribute --sweep 5by4
+expect 2 '"x.npy" is not an option' distribute x.npy
+expect 1 'is about model "mobilenet_v2", not digits' distribute --nodes "$cluster" \
+    --virtual --images 9 --model digits
+expect 1 'least energy is asked for' distribute --nodes "$cluster" --virtual --images 9 \
+    --minimise energy
+expect 2 'node "nano-gpu" has no url' distribute --nodes "$cluster" \
+    --input "$demo/digits_inputs.npy"
+expect 1 'format is "wattshed-plan"' distribute --virtual --images 9 \
+    --nodes "$WS_SOURCE_ROOT/fuzz/corpus/plan/small.json"
 expect 2 '--to HOST:PORT is needed' shape
 expect 2 'link_loss: no link has 1' shape --to 127.0.0.1:1 --loss 1
 expect 2 '--mbit: "fast" is not a finite number' shape --to 127.0.0.1:1 --mbit fast
