@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/metering.h"
 #include "device/capture.h"
 #include "device/device.h"
 #include "device/health.h"
@@ -87,20 +88,6 @@ static void measure(struct facts *facts)
     }
 }
 
-static int find_meters(struct facts *facts, int is_live, struct ws_error *err)
-{
-    struct ws_meter *pmic = NULL;
-    struct ws_error here = {0};
-    int rc = ws_meter_sysfs_discover(&facts->meters, facts->fs, err);
-    if (rc != 0 || !is_live)
-        return rc;
-    if (ws_meter_nvml_discover(&facts->meters, NULL, &here) != 0)
-        ws_log(WS_LOG_WARNING, "%s", here.text);
-    if (ws_meter_pmic_create(&pmic, NULL, NULL) == 0)
-        rc = ws_meters_add(&facts->meters, pmic, err);
-    return rc;
-}
-
 static int ask_runtime(struct facts *facts, struct ws_error *err)
 {
     struct ws_engine_options options = {.threads = 1};
@@ -121,7 +108,7 @@ static int look(struct facts *facts, const char *root, struct ws_error *err)
     if (rc == 0)
         rc = ws_device_open(&facts->device, facts->fs, NULL, err);
     if (rc == 0)
-        rc = find_meters(facts, root == NULL, err);
+        rc = ws_metering_discover(&facts->meters, facts->fs, err);
     if (rc == 0)
         rc = ws_health_read(&facts->health, facts->fs, err);
     if (rc == 0)

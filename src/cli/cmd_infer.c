@@ -321,6 +321,7 @@ static void fill_times(struct ws_passage_times *out, const struct ws_remote_time
         out->decode_ns += node->decode_ns;
     }
     out->total_ns = from->encode_ns + from->exchange_ns + from->decode_ns;
+    out->cloud = from->energy;
 }
 
 /* The digest of a model that is a file here; "" for a bare name. */
@@ -434,6 +435,11 @@ static void print_json(const struct infer_options *options,
     json_object_set_new(root, "cloud_ms", known_ms(is_told, MEDIAN_MS(cloud_ns)));
     json_object_set_new(root, "decode_ms", json_real(MEDIAN_MS(decode_ns)));
     json_object_set_new(root, "total_ms", json_real(MEDIAN_MS(total_ns)));
+    if (last->cloud.is_known) {
+        json_object_set_new(root, "cloud_energy_j", json_real(last->cloud.energy_j));
+        json_object_set_new(root, "truth", json_string(ws_truth_name(last->cloud.truth)));
+        json_object_set_new(root, "boundary", json_string(last->cloud.boundary));
+    }
     json_object_set_new(root, "sent_bytes", json_integer((json_int_t)last->sent_bytes));
     json_object_set_new(root, "received_bytes",
                         json_integer((json_int_t)last->received_bytes));
@@ -461,6 +467,9 @@ static void print_text(const struct infer_options *options,
         printf("transfer and cloud %.3f ms  ", MEDIAN_MS(exchange_ns));
     printf("decode %.3f ms  total %.3f ms%s\n", MEDIAN_MS(decode_ns), MEDIAN_MS(total_ns),
            options->repeat > 1 ? "  (medians)" : "");
+    if (last->cloud.is_known)
+        printf("cloud energy %.4g J (%s, %s)\n", last->cloud.energy_j,
+               ws_truth_name(last->cloud.truth), last->cloud.boundary);
     ws_cli_print_outputs(result->names, result->outputs, result->output_count);
 }
 

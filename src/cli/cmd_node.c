@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "cli/command.h"
+#include "cli/emulation.h"
+#include "cli/metering.h"
 #include "cli/model_options.h"
 #include "cli/secure_options.h"
 #include "cli/syntax.h"
@@ -34,7 +36,12 @@ static const char usage[] =
     "                     512); more are answered 503\n"
     "  --held BYTES       what their bodies may take together (default 2G); likewise\n"
     "  --drain S          seconds that requests in progress get to finish on SIGTERM\n"
-    "                     (default 30)\n" WS_GUARD_OPTIONS_HELP WS_MODEL_OPTIONS_HELP "\n"
+    "                     (default 30)\n" WS_EMULATE_HELP WS_METER_HELP
+    "  --idle S           seconds of doing nothing that the meter measures at the "
+    "start,\n"
+    "                     which is what is nobody's energy later (default 1)\n"
+    "                     Energy is told in each reply's "
+    "parameters.\n" WS_GUARD_OPTIONS_HELP WS_MODEL_OPTIONS_HELP "\n"
     "Prints the address once it is ready. example:\n"
     "  wattshed node etc/demo/digits.onnx\n"
     "  curl http://127.0.0.1:8000/v2/models/digits\n";
@@ -48,6 +55,9 @@ struct node_options {
     size_t requests_max;
     uint64_t body_max;
     size_t drain_s;
+    struct ws_emulation emulation;
+    const char *meter;
+    double idle_s;
 };
 
 enum {
@@ -59,7 +69,11 @@ enum {
     OPT_BODY,
     OPT_REQUESTS,
     OPT_HELD,
-    OPT_DRAIN
+    OPT_DRAIN,
+    OPT_EMULATE,
+    OPT_SET,
+    OPT_METER,
+    OPT_IDLE
 };
 
 static const struct option long_options[] = {
@@ -72,6 +86,10 @@ static const struct option long_options[] = {
     {"requests", required_argument, NULL, OPT_REQUESTS},
     {"held", required_argument, NULL, OPT_HELD},
     {"drain", required_argument, NULL, OPT_DRAIN},
+    {"emulate", required_argument, NULL, OPT_EMULATE},
+    {"set", required_argument, NULL, OPT_SET},
+    {"meter", required_argument, NULL, OPT_METER},
+    {"idle", required_argument, NULL, OPT_IDLE},
     WS_GUARD_LONG_OPTIONS,
     WS_MODEL_LONG_OPTIONS,
     {"help", no_argument, NULL, 'h'},
@@ -105,6 +123,16 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
         return ws_parse_bytes(&options->daemon.held_max, value, "--held", err);
     case OPT_DRAIN:
         return ws_parse_size(&options->drain_s, value, 0, 3600, "--drain", err);
+    case OPT_EMULATE:
+        options->emulation.name = value;
+        return 0;
+    case OPT_SET:
+        return ws_emulation_add(&options->emulation, value, err);
+    case OPT_METER:
+        options->meter = value;
+        return 0;
+    case OPT_IDLE:
+        return ws_parse_double(&options->idle_s, value, "--idle", err);
     default:
         if (option >= WS_OPT_LISTEN)
             return ws_guard_options_take(&options->daemon.guard, option, value, err);
@@ -135,6 +163,13 @@ static int parse(struct node_options *options, int *status, int argc, char **arg
     options->daemon.body_max = (size_t)options->body_max;
     if (options->body_max > WS_OIP_BODY_MAX)
         *status = ws_cli_usage_error("node", "--body: at most 1G");
+    else if (options->emulation.name != NULL && options->meter != NULL)
+        *status = ws_cli_usage_error("node", "--emulate and --meter: energy is either "
+                                             "modelled or measured");
+    else if (options->emulation.name == NULL && options->emulation.setting_count > 0)
+        *status = ws_cli_usage_error("node", "--set: which machine's? --emulate NAME");
+    else if (options->idle_s < 0 || options->idle_s > 3600)
+        *status = ws_cli_usage_error("node", "--idle: 0 to 3600 seconds");
     else if (optind == argc && options->daemon.host.repository == NULL &&
              options->daemon.host.store.dir == NULL)
         *status = ws_cli_usage_error("node", "a MODEL, --repository DIR or --store DIR "
@@ -152,8 +187,50 @@ static void log_line(void *user, enum ws_log_level level, const char *line)
     fprintf(stderr, "wattshed node: %s: %s\n", ws_log_level_name(level), line);
 }
 
+/* Who says what requests cost. */
+struct costs {
+    struct ws_board *board;
+    struct ws_metering *metering;
+    struct ws_account *account;
+};
+
+static int open_costs(struct costs *out, struct node_options *options,
+                      struct ws_error *err)
+{
+    struct ws_account_options account = {0};
+    int rc = 0;
+    if (options->emulation.name != NULL) {
+        rc = ws_emulation_open(&out->board, &account.setting, &options->emulation, err);
+        account.board = out->board;
+        /* One machine runs one request at a time; others queue, as they would there. */
+        if (options->daemon.slots == 0)
+            options->daemon.slots = 1;
+    } else if (options->meter != NULL) {
+        rc = ws_metering_open(&out->metering, options->meter, options->idle_s, err);
+        if (rc == 0) {
+            account.sampler = ws_metering_sampler(out->metering);
+            account.info = ws_metering_info(out->metering);
+            account.idle_w = ws_metering_idle_w(out->metering);
+        }
+    } else {
+        return 0;
+    }
+    if (rc == 0)
+        rc = ws_account_create(&out->account, &account, err);
+    options->daemon.account = out->account;
+    return rc;
+}
+
+static void close_costs(struct costs *costs)
+{
+    ws_account_destroy(costs->account);
+    ws_metering_close(costs->metering);
+    ws_board_destroy(costs->board);
+}
+
 static int serve(struct node_options *options, struct ws_error *err)
 {
+    struct costs costs = {0};
     struct ws_engine *engine = NULL;
     struct ws_daemon *daemon = NULL;
     sigset_t stop;
@@ -169,7 +246,9 @@ static int serve(struct node_options *options, struct ws_error *err)
     ws_log_set_sink(log_line, NULL, WS_LOG_WARNING);
     options->model.engine.provider_options = options->model.provider_options;
     options->model.splitter.dims = options->model.dims;
-    int rc = ws_engine_create(&engine, &options->model.engine, err);
+    int rc = open_costs(&costs, options, err);
+    if (rc == 0)
+        rc = ws_engine_create(&engine, &options->model.engine, err);
     if (rc == 0) {
         options->daemon.host.engine = engine;
         options->daemon.host.splitter = options->model.splitter;
@@ -183,6 +262,7 @@ static int serve(struct node_options *options, struct ws_error *err)
         ws_daemon_stop(daemon, (int64_t)options->drain_s * 1000);
     }
     ws_engine_destroy(engine);
+    close_costs(&costs);
     return rc;
 }
 
@@ -199,6 +279,7 @@ int ws_cmd_node(int argc, char **argv)
     options->daemon.guard.listen = "127.0.0.1:8000";
     options->daemon.host.store.budget_bytes = (uint64_t)4 << 30;
     options->drain_s = 30;
+    options->idle_s = 1;
     if (parse(options, &status, argc, argv) == 0 && serve(options, &err) != 0)
         status = ws_cli_fail(&err);
     ws_model_options_fini(&options->model);

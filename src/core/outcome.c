@@ -68,6 +68,19 @@ const char *ws_truth_name(enum ws_truth truth)
     return truth_names[truth];
 }
 
+int ws_truth_find(enum ws_truth *out, const char *name, struct ws_error *err)
+{
+    for (size_t i = 0; name != NULL && i < sizeof(truth_names) / sizeof(truth_names[0]);
+         i++) {
+        if (strcmp(truth_names[i], name) == 0) {
+            *out = (enum ws_truth)i;
+            return 0;
+        }
+    }
+    return ws_error_set(err, WS_E_NOT_FOUND, "\"%s\" is neither measured nor modelled",
+                        name == NULL ? "" : name);
+}
+
 int ws_measure_minimised(enum ws_measure measure)
 {
     return measure != WS_ACCURACY;

@@ -72,6 +72,8 @@ int ws_measure_find(enum ws_measure *out, const char *name, struct ws_error *err
 const char *ws_condition_name(enum ws_condition condition);
 /* "measured", "recorded", "modelled". */
 const char *ws_truth_name(enum ws_truth truth);
+/* And back; NULL is none of them: WS_E_NOT_FOUND. */
+int ws_truth_find(enum ws_truth *out, const char *name, struct ws_error *err);
 /* Whether a smaller value is better: 1 for all but accuracy. */
 int ws_measure_minimised(enum ws_measure measure);
 

@@ -12,6 +12,15 @@ static const char *const names[] = {
 static_assert(sizeof(names) / sizeof(names[0]) == WS_WORK_CLASS_COUNT,
               "every class of work has a name");
 
+void ws_work_scale(struct ws_work *work, double count)
+{
+    for (size_t c = 0; c < WS_WORK_CLASS_COUNT; c++) {
+        work->macs[c] *= count;
+        work->bytes[c] *= count;
+    }
+    work->crossing_bytes *= count;
+}
+
 const char *ws_work_class_name(enum ws_work_class which)
 {
     return (unsigned)which < WS_WORK_CLASS_COUNT ? names[which] : NULL;

@@ -20,6 +20,9 @@ struct ws_work {
     double crossing_bytes; /* handed over or taken in at its border, both ends together */
 };
 
+/* As much for each of `count` samples. */
+void ws_work_scale(struct ws_work *work, double count);
+
 /* "conv", "depthwise", "matmul", "other"; NULL from WS_WORK_CLASS_COUNT on. */
 const char *ws_work_class_name(enum ws_work_class which);
 

@@ -7,6 +7,7 @@
 #define WS_NODE_DAEMON_H
 
 #include "net/guard.h"
+#include "node/account.h"
 #include "node/host.h"
 
 struct ws_daemon;
@@ -22,6 +23,7 @@ struct ws_daemon_options {
     size_t body_max;  /* bytes of a request's body, decoded or not; 0: WS_OIP_BODY_MAX */
     unsigned requests_max; /* as in ws_http_server_options */
     uint64_t held_max;
+    struct ws_account *account; /* (optional) what requests cost; must outlive */
     struct ws_host_options host;
     const char *const *models; /* files */
     size_t model_count;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "wire/encoding.h"
 
 enum {
@@ -309,12 +310,51 @@ int64_t ws_infer_until_ns(const struct ws_infer *infer, int64_t start_ns)
                                                           : start_ns + timeout_us * 1000;
 }
 
+/* Samples of a batch: the product of the dimensions that the model leaves open. */
+static double batch_of(const struct ws_infer *infer)
+{
+    const struct ws_stage_port *port = ws_stage_input(infer->use.stage, 0);
+    double batch = 1;
+    for (size_t i = 0; infer->input_count > 0 && port->has_shape && i < port->rank; i++) {
+        if (port->dims[i] < 0)
+            batch *= (double)infer->matched[0]->tensor.dims[i];
+    }
+    return batch;
+}
+
+/* Runs the stage, and writes into `more` what that cost. A machine that passes for
+ * another is busy until the other one would be through. */
+static int run_stage(struct ws_infer *infer, struct ws_buf *more,
+                     struct ws_account *account, struct ws_error *err)
+{
+    struct ws_ticket ticket = {0};
+    struct ws_bill bill;
+    struct ws_work work;
+    struct ws_error reason = {0};
+    if (account == NULL)
+        return ws_stage_run(&infer->result, infer->use.stage, infer->inputs, err);
+    ticket = ws_account_open(account);
+    int rc = ws_stage_run(&infer->result, infer->use.stage, infer->inputs, err);
+    ws_stage_work(&work, infer->use.stage);
+    ws_work_scale(&work, batch_of(infer));
+    int unknown = ws_account_close(&bill, account, ticket, &work, &reason);
+    if (rc != 0 || unknown == 0)
+        return rc == 0 ? ws_bill_write(more, &bill, err) : rc;
+    /* A model without a rate is no machine to pass for; a meter may fail now and then. */
+    if (ws_account_board(account) != NULL)
+        return ws_error_set(err, unknown, "%s", reason.text);
+    ws_log(WS_LOG_WARNING, "energy of a request: %s", reason.text);
+    return 0;
+}
+
 int ws_infer_run(struct ws_infer *infer, struct ws_service *service, const char *name,
                  const struct ws_http_request *request, struct ws_error *err)
 {
     struct ws_tally_parts parts = {0};
     struct ws_oip_times times = {0};
     int64_t start = request->received_ns;
+    struct ws_buf more;
+    ws_buf_init(&more, 0);
     int rc = ws_infer_read(infer, ws_stage_input(infer->use.stage, 0),
                            ws_stage_input_count(infer->use.stage), infer->use.digest,
                            service->body_max, request, err);
@@ -325,7 +365,7 @@ int ws_infer_run(struct ws_infer *infer, struct ws_service *service, const char 
         rc = wait_slot(&service->slots, ws_infer_until_ns(infer, start), err);
     int64_t begun = ws_clock_now_ns();
     if (rc == 0) {
-        rc = ws_stage_run(&infer->result, infer->use.stage, infer->inputs, err);
+        rc = run_stage(infer, &more, service->account, err);
         (void)sem_post(&service->slots);
     }
     int64_t computed = ws_clock_now_ns();
@@ -338,8 +378,9 @@ int ws_infer_run(struct ws_infer *infer, struct ws_service *service, const char 
     times.total_ns = ws_clock_now_ns() - start;
     times.is_known = infer->request.wants_times;
     if (rc == 0)
-        rc = ws_infer_answer(infer, infer->all, infer->all_count, name, &times, NULL,
-                             request, err);
+        rc = ws_infer_answer(infer, infer->all, infer->all_count, name, &times,
+                             more.size > 0 ? more.data : NULL, request, err);
+    ws_buf_fini(&more);
     int64_t end = ws_clock_now_ns();
     parts.output_ns = end - computed;
     parts.total_ns = end - start;

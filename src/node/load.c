@@ -110,7 +110,6 @@ int ws_load_describe(struct ws_oip_model *out, const char *url,
 
 static void take_told(struct ws_load_record *record, const json_t *parameters)
 {
-    static const enum ws_truth truths[] = {WS_MEASURED, WS_RECORDED, WS_MODELLED};
     for (int m = 0; m < WS_MEASURE_COUNT; m++) {
         const json_t *value =
             json_object_get(parameters, ws_measure_name((enum ws_measure)m));
@@ -118,12 +117,7 @@ static void take_told(struct ws_load_record *record, const json_t *parameters)
             ws_outcome_set(&record->told, (enum ws_measure)m, json_number_value(value));
     }
     const char *truth = json_string_value(json_object_get(parameters, "truth"));
-    for (size_t i = 0; truth != NULL && i < sizeof(truths) / sizeof(truths[0]); i++) {
-        if (strcmp(truth, ws_truth_name(truths[i])) == 0) {
-            record->told.truth = truths[i];
-            record->is_told = 1;
-        }
-    }
+    record->is_told = ws_truth_find(&record->told.truth, truth, NULL) == 0;
     record->is_fallback = json_is_true(json_object_get(parameters, "fallback"));
 }
 

@@ -13,6 +13,7 @@
 
 #include "net/access.h"
 #include "net/http_server.h"
+#include "node/account.h"
 #include "node/host.h"
 
 struct ws_infer;
@@ -37,6 +38,7 @@ struct ws_backend {
 struct ws_service {
     struct ws_host *host;             /* NULL with a backend */
     const struct ws_backend *backend; /* NULL with a host */
+    struct ws_account *account;       /* what requests cost; NULL: nobody says */
     struct ws_access *access;         /* who may; NULL: everybody may everything */
     int allow_writes;                 /* load and unload, for those who may */
     size_t body_max;                  /* bytes of a request's body once it is decoded */

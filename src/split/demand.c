@@ -1,33 +1,5 @@
 #include "split/demand.h"
 
-#include <string.h>
-
-/* One input channel for each group. */
-static int is_depthwise(const struct ws_graph *graph, const struct ws_node *node)
-{
-    if (node->named_input_count < 2 || node->inputs[1] == WS_NONE)
-        return 0;
-    const struct ws_value *weights = &graph->values[node->inputs[1]];
-    return weights->has_shape && weights->rank > 2 && weights->dims[1] == 1 &&
-           weights->dims[0] > 1;
-}
-
-static enum ws_work_class class_of(const struct ws_graph *graph,
-                                   const struct ws_node *node)
-{
-    static const char *const products[] = {
-        "MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "Einsum",      "LSTM",
-        "GRU",    "RNN",  "Attention",     "QGemm",         "FusedMatMul", "FusedGemm"};
-    const char *op = ws_node_op(node);
-    if (strstr(op, "Conv") != NULL)
-        return is_depthwise(graph, node) ? WS_WORK_DEPTHWISE : WS_WORK_CONV;
-    for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++) {
-        if (strcmp(op, products[i]) == 0)
-            return WS_WORK_MATMUL;
-    }
-    return WS_WORK_OTHER;
-}
-
 void ws_work_of_segment(struct ws_work *out, const struct ws_cuts *cuts, size_t from,
                         size_t to)
 {
@@ -36,14 +8,7 @@ void ws_work_of_segment(struct ws_work *out, const struct ws_cuts *cuts, size_t 
     if (from >= to)
         return;
     size_t end = to + 1 == cuts->count ? graph->node_count : cuts->cuts[to].position;
-    for (size_t n = cuts->cuts[from].position; n < end; n++) {
-        const struct ws_node *node = &graph->nodes[n];
-        if (node->is_constant || !node->is_needed)
-            continue;
-        enum ws_work_class which = class_of(graph, node);
-        out->macs[which] += (double)node->macs;
-        out->bytes[which] += (double)node->io_bytes;
-    }
+    ws_graph_work(out, graph, cuts->cuts[from].position, end);
     if (from > 0)
         out->crossing_bytes += (double)cuts->cuts[from].bytes;
     if (to + 1 < cuts->count)

@@ -245,8 +245,15 @@ void ws_flight_outcome(struct ws_outcome *out, const struct ws_flight *flight)
     *out = (struct ws_outcome){.truth = flight->executor->board != NULL ? WS_MODELLED
                                                                         : WS_MEASURED};
     tell_times(out, flight);
-    if (ws_passage_times(flight->passage)->exchange_ns == 0)
+    const struct ws_passage_times *times = ws_passage_times(flight->passage);
+    if (times->exchange_ns == 0)
         ws_outcome_set(out, WS_CLOUD_ENERGY_J, 0);
+    if (times->cloud.is_known) {
+        ws_outcome_set(out, WS_CLOUD_ENERGY_J, times->cloud.energy_j);
+        /* One modelled part makes the sum modelled. */
+        if (times->cloud.truth != WS_MEASURED)
+            out->truth = times->cloud.truth;
+    }
     if (edge_energy(&edge_j, flight) == 0)
         ws_outcome_set(out, WS_EDGE_ENERGY_J, edge_j);
     if (ws_outcome_knows(out, WS_EDGE_ENERGY_J) &&

@@ -365,6 +365,7 @@ static int settle(struct ws_passage *passage, struct ws_datum *outputs,
         times->sent_bytes = added->sent_bytes;
         times->received_bytes = added->received_bytes;
         times->node = added->node;
+        times->cloud = added->cloud;
     }
     pthread_mutex_unlock(&passage->lock);
     return rc;
@@ -378,6 +379,7 @@ static void fill_times(struct ws_passage_times *out, const struct ws_remote_time
     out->is_told = node->is_known;
     out->decode_ns = remote->decode_ns;
     out->node = *node;
+    out->cloud = remote->energy;
     if (node->is_known) {
         out->transfer_ns = remote->exchange_ns - node->total_ns;
         out->cloud_ns = node->total_ns - node->decode_ns;

@@ -71,7 +71,8 @@ struct ws_passage_times {
     uint64_t tensor_bytes; /* that cross, after the codec */
     size_t sent_bytes;     /* the request's body, after the encoding */
     size_t received_bytes;
-    struct ws_oip_times node; /* the node's own account */
+    struct ws_oip_times node;      /* the node's own account */
+    struct ws_remote_energy cloud; /* likewise, where it has a meter or a model */
 };
 
 struct ws_passage;

@@ -323,6 +323,20 @@ static int read_reply(struct ws_oip_reply *out, struct ws_remote *remote,
     return rc;
 }
 
+/* An energy without its truth is not one to show. */
+static void read_energy(struct ws_remote_energy *out, const json_t *parameters)
+{
+    const json_t *energy = json_object_get(parameters, "energy_j");
+    const char *truth = json_string_value(json_object_get(parameters, "truth"));
+    const char *boundary = json_string_value(json_object_get(parameters, "boundary"));
+    if (!json_is_number(energy) || ws_truth_find(&out->truth, truth, NULL) != 0)
+        return;
+    out->is_known = 1;
+    out->energy_j = json_number_value(energy);
+    (void)snprintf(out->boundary, sizeof(out->boundary), "%s",
+                   boundary == NULL ? "" : boundary);
+}
+
 int ws_remote_infer(struct ws_oip_reply *out, struct ws_remote *remote,
                     struct ws_oip_tensor *inputs, size_t count,
                     struct ws_remote_times *times, struct ws_error *err)
@@ -356,6 +370,7 @@ int ws_remote_infer(struct ws_oip_reply *out, struct ws_remote *remote,
         return rc;
     local.decode_ns = ws_clock_now_ns() - received;
     local.node = out->times;
+    read_energy(&local.energy, out->parameters);
     local.sent_bytes = answer.sent_bytes;
     local.received_bytes = answer.body_size;
     *times = local;

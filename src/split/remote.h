@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "core/outcome.h"
 #include "net/http_client.h"
 #include "wire/encoding.h"
 #include "wire/oip.h"
@@ -29,12 +30,21 @@ struct ws_remote_options {
     const atomic_int *stop;    /* (optional) as for ws_http_client_options */
 };
 
+/* What a node tells of its own energy for a request. */
+struct ws_remote_energy {
+    int is_known;
+    double energy_j;
+    enum ws_truth truth;
+    char boundary[16];
+};
+
 /* How long an exchange took, as seen from here, in ns. */
 struct ws_remote_times {
     int64_t encode_ns;        /* building and packing the request */
     int64_t exchange_ns;      /* from its first byte sent to the reply's last received */
     int64_t decode_ns;        /* unpacking and reading the reply */
     struct ws_oip_times node; /* what the node says of itself, if it does */
+    struct ws_remote_energy energy;    /* likewise */
     size_t sent_bytes, received_bytes; /* bodies */
 };
 

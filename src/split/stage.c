@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "split/coder.h"
+#include "split/work.h"
 
 /* A session's inputs and outputs as places between steps. */
 struct step {
@@ -17,7 +18,8 @@ struct ws_stage {
     const struct ws_graph *graph;
     const struct ws_cut *cut;
     enum ws_stage_side side;
-    size_t from, to; /* cuts the segment lies between */
+    size_t from, to;    /* cuts the segment lies between */
+    enum ws_codec form; /* of the coding */
     struct ws_coding *coding;
     struct ws_session *codec; /* NULL: every tensor passes */
     struct step codec_step, segment_step;
@@ -223,6 +225,7 @@ int ws_stage_create(struct ws_stage **out, struct ws_splitter *splitter, size_t 
     stage->graph = ws_splitter_graph(splitter);
     stage->cut = &cuts->cuts[cut];
     stage->side = side;
+    stage->form = codec;
     stage->from = side == WS_STAGE_HEAD ? 0 : cut;
     stage->to = side == WS_STAGE_HEAD ? cut : cuts->count - 1;
     int rc = ws_coder_coding(&stage->coding, splitter, stage->cut, codec, ranges, 1, err);
@@ -281,6 +284,12 @@ const struct ws_stage_port *ws_stage_input(const struct ws_stage *stage, size_t 
 const struct ws_stage_port *ws_stage_output(const struct ws_stage *stage, size_t index)
 {
     return &stage->outputs[index];
+}
+
+void ws_stage_work(struct ws_work *out, const struct ws_stage *stage)
+{
+    ws_work_of_segment(out, ws_splitter_cuts(stage->splitter), stage->from, stage->to);
+    ws_work_add_codec(out, stage->cut, stage->form);
 }
 
 size_t ws_stage_wire_count(const struct ws_stage *stage)

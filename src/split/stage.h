@@ -9,6 +9,7 @@
 #ifndef WS_SPLIT_STAGE_H
 #define WS_SPLIT_STAGE_H
 
+#include "core/work.h"
 #include "engine/engine.h"
 #include "onnx/codec.h"
 #include "split/splitter.h"
@@ -52,6 +53,8 @@ size_t ws_stage_input_count(const struct ws_stage *stage);
 size_t ws_stage_output_count(const struct ws_stage *stage);
 const struct ws_stage_port *ws_stage_input(const struct ws_stage *stage, size_t index);
 const struct ws_stage_port *ws_stage_output(const struct ws_stage *stage, size_t index);
+/* What a run asks of a machine, codec included; unknown dimensions count as 1. */
+void ws_stage_work(struct ws_work *out, const struct ws_stage *stage);
 /* How many of a head's outputs, from the first on, are wire tensors. */
 size_t ws_stage_wire_count(const struct ws_stage *stage);
 

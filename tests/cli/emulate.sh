@@ -1,0 +1,64 @@
+#!/bin/bash
+# A node that passes for another machine, behind a link that is another one: answers stay
+# the same, times and energies are the model's and say so. Usage: emulate.sh WATTSHED
+set -u
+wattshed=$1
+demo=$WS_SOURCE_ROOT/etc/demo
+model=$demo/digits.onnx
+input=$demo/test_data_set_0/input_0.pb
+dir=$(mktemp -d)
+jobs=()
+trap 'kill "${jobs[@]}" 2>/dev/null; wait; rm -rf "$dir"' EXIT
+failed=0
+
+fail() {
+    echo "$*"
+    failed=1
+}
+
+# start NAME COMMAND ...: in the background; its first line goes to $line.
+start() {
+    local name=$1
+    shift
+    "$@" >"$dir/$name" 2>"$dir/$name.err" &
+    jobs+=($!)
+    for _ in $(seq 600); do
+        line=$(head -1 "$dir/$name")
+        [ -n "$line" ] && return
+        sleep 0.1
+    done
+    fail "$* did not start: $(cat "$dir/$name.err")"
+    exit 1
+}
+
+# at_least WHAT VALUE LEAST
+at_least() {
+    awk -v v="$2" -v l="$3" 'BEGIN { exit !(v + 0 >= l + 0) }' || fail "$1 is $2, not $3"
+}
+
+# field NAME FILE: a number of infer's JSON.
+field() {
+    sed -n "s/^ *\"$1\": \([0-9.e+-]*\),*$/\1/p" "$2" | head -1
+}
+
+start node "$wattshed" node --listen 127.0.0.1:0 --emulate rpi4 --set cpu_khz=600000 "$model"
+node=$line
+start shape "$wattshed" shape --to "${node#http://}" --mbit 50 --delay 10
+link=http://$line
+
+"$wattshed" infer "$model" --cut 30 --node "$link" --input "$input" -o "$dir/far" --json \
+    >"$dir/far.json" || fail 'infer over the link failed'
+"$wattshed" infer "$model" --cut 30 --node "$node" --input "$input" -o "$dir/near" --json \
+    >"$dir/near.json" || fail 'infer without the link failed'
+cmp "$dir/far/logits.npy" "$dir/near/logits.npy" || fail 'the answers differ'
+at_least 'transfer over the link' "$(field transfer_ms "$dir/far.json")" 20
+at_least 'the emulated tail' "$(field cloud_ms "$dir/near.json")" 5
+grep -q '"cloud_energy_j": ' "$dir/near.json" || fail 'no energy of the node is told'
+grep -q '"truth": "modelled"' "$dir/near.json" || fail 'modelled energy does not say so'
+
+for words in 'no knob "volts" among edge.cpu_khz:--set volts=3' \
+    'has no value "5":--set cpu_khz=5'; do
+    err=$("$wattshed" node --listen 127.0.0.1:0 --emulate rpi4 ${words#*:} "$model" 2>&1)
+    [[ $err == *"${words%:*}"* ]] || fail "expected ${words%:*}, got $err"
+done
+exit $failed
