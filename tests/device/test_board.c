@@ -129,8 +129,9 @@ static void test_board_refuses(void **state)
 
 static void test_board_shipped(void **state)
 {
-    static const char *const names[] = {"rpi4", "rpi4-coral", "jetson-nano",
-                                        "gpu-server"};
+    static const char *const names[] = {
+        "rpi4",       "rpi4-coral",       "rpi5",       "jetson-nano", "jetson-tx2",
+        "odroid-xu4", "jetson-xavier-nx", "gpu-server", "laptop"};
     struct ws_work work = {.crossing_bytes = 1e5};
     (void)state;
     for (size_t c = 0; c < WS_WORK_CLASS_COUNT; c++)
