@@ -18,6 +18,7 @@ struct ws_command {
 enum { WS_EXIT_OK = 0, WS_EXIT_FAILURE = 1, WS_EXIT_USAGE = 2 };
 
 /* The commands, each in cmd_NAME.c. */
+int ws_cmd_calibrate(int argc, char **argv);
 int ws_cmd_infer(int argc, char **argv);
 int ws_cmd_inspect(int argc, char **argv);
 int ws_cmd_distribute(int argc, char **argv);

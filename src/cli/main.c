@@ -7,6 +7,7 @@
 /* In the order of the work: look at a model first, serve it last. */
 static const struct ws_command commands[] = {
     {"inspect", ws_cmd_inspect, "list the places where a model can be cut"},
+    {"calibrate", ws_cmd_calibrate, "fit a device model to trials of the real one"},
     {"doctor", ws_cmd_doctor, "say what this machine can set and measure"},
     {"import", ws_cmd_import, "turn somebody else's table into a testbed"},
     {"infer", ws_cmd_infer,

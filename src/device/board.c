@@ -58,19 +58,22 @@ struct ws_board {
 /* --- Sources -------------------------------------------------------------------------
  */
 
-static struct source *find_source(const struct ws_board *board, const char *path)
+static int covers(const struct source *source, const char *path)
 {
-    struct source *best = NULL;
-    size_t best_length = 0;
+    size_t length = strlen(source->path);
+    return strncmp(path, source->path, length) == 0 &&
+           (path[length] == '\0' || path[length] == '.' || path[length] == '[');
+}
+
+/* The one with the longest path. */
+static const struct source *find_source(const struct ws_board *board, const char *path)
+{
+    const struct source *best = NULL;
     for (size_t i = 0; i < board->source_count; i++) {
-        struct source *source = &board->sources[i];
-        size_t length = strlen(source->path);
-        int covers = strncmp(path, source->path, length) == 0 &&
-                     (path[length] == '\0' || path[length] == '.' || path[length] == '[');
-        if (covers && (best == NULL || length > best_length)) {
+        const struct source *source = &board->sources[i];
+        if (covers(source, path) &&
+            (best == NULL || strlen(source->path) > strlen(best->path)))
             best = source;
-            best_length = length;
-        }
     }
     return best;
 }
@@ -82,13 +85,13 @@ static int check_figures(struct ws_board *board, const struct ws_json *node, siz
 {
     int rc = 0;
     if (json_is_number(node->value)) {
-        char path[WS_NAME_MAX];
-        struct source *source =
-            find_source(board, ws_json_path(path, sizeof(path), node) + skip);
-        if (source == NULL)
+        char buffer[WS_NAME_MAX];
+        const char *path = ws_json_path(buffer, sizeof(buffer), node) + skip;
+        if (find_source(board, path) == NULL)
             return ws_json_fail(node, WS_E_FORMAT, err,
                                 "\"sources\" does not say where this figure comes from");
-        source->is_used = 1;
+        for (size_t i = 0; i < board->source_count; i++)
+            board->sources[i].is_used |= covers(&board->sources[i], path);
     }
     struct ws_json member = {0};
     if (json_is_object(node->value)) {

@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "core/link.h"
 #include "device/board.h"
+#include "device/cutting.h"
 
 /* A load leaves at least this share of a machine. */
 static const double share_least = 0.05;
@@ -23,10 +24,8 @@ struct modelled {
     struct ws_evaluator base;
     const double *switch_ms;
     size_t cut_knob;
-    struct ws_work *before; /* [cuts]: what lies before each, its crossing bytes too */
-    struct ws_work *after;
-    struct ws_work *beside; /* of the edge, while the rest is away; NULL: nothing */
-    size_t codec_knob;      /* SIZE_MAX: none */
+    struct ws_cutting cutting; /* one for each value of that knob */
+    size_t codec_knob;         /* SIZE_MAX: none */
     double *byte_factor;
     size_t accuracy_knob; /* SIZE_MAX: one accuracy, or none */
     double *accuracy;     /* [values of that knob], or [1]; NULL: unknown */
@@ -70,108 +69,10 @@ static int read_numbers(double *out, const struct ws_json *list, size_t count, d
     return rc;
 }
 
-static int read_class(size_t *out, const struct ws_json *member, struct ws_error *err)
-{
-    size_t c = 0;
-    while (c < WS_WORK_CLASS_COUNT &&
-           strcmp(member->key, ws_work_class_name((enum ws_work_class)c)) != 0)
-        c++;
-    *out = c;
-    return c < WS_WORK_CLASS_COUNT
-               ? 0
-               : ws_json_fail(member, WS_E_NOT_FOUND, err, "there is no such class");
-}
-
-static double *amount_of(struct ws_work *work, size_t offset, size_t which)
-{
-    return (double *)((char *)work + offset) + which;
-}
-
-/* {CLASS: [n for each cut]}. */
-static int read_by_class(struct ws_work *out, size_t cuts, const struct ws_json *node,
-                         size_t offset, struct ws_error *err)
-{
-    struct ws_json member = {0};
-    double *amounts = calloc(cuts, sizeof(*amounts));
-    int rc = amounts == NULL ? ws_error_nomem(err) : ws_json_object(node, err);
-    while (rc == 0 && ws_json_next(&member, node)) {
-        size_t c = 0;
-        rc = read_class(&c, &member, err);
-        if (rc == 0)
-            rc = read_numbers(amounts, &member, cuts, 1e18, err);
-        for (size_t i = 0; rc == 0 && i < cuts; i++)
-            *amount_of(&out[i], offset, c) = amounts[i];
-    }
-    free(amounts);
-    return rc;
-}
-
-/* {"total": {CLASS: n}, "edge": {CLASS: [n before each cut]}}, of multiplications or of
- * bytes; or, where the edge works on while the rest is away, {"edge", "beside", "cloud"}
- * of {CLASS: [n for each value]}. `offset` is where struct ws_work has them. */
-static int read_amounts(struct modelled *m, size_t cuts, const struct ws_json *node,
-                        size_t offset, struct ws_error *err)
-{
-    static const char *const keys[] = {"total", "edge", "beside", "cloud", NULL};
-    struct ws_json edge, part, totals, member = {0};
-    int rc = ws_json_only(node, keys, err);
-    if (rc == 0)
-        rc = ws_json_member(&edge, node, "edge", err);
-    if (rc == 0)
-        rc = read_by_class(m->before, cuts, &edge, offset, err);
-    if (rc == 0 && ws_json_find(&part, node, "beside")) {
-        if (m->beside == NULL)
-            m->beside = calloc(cuts, sizeof(*m->beside));
-        rc = m->beside == NULL ? ws_error_nomem(err)
-                               : read_by_class(m->beside, cuts, &part, offset, err);
-        if (rc == 0)
-            rc = ws_json_member(&part, node, "cloud", err);
-        return rc == 0 ? read_by_class(m->after, cuts, &part, offset, err) : rc;
-    }
-    if (rc == 0)
-        rc = ws_json_member(&totals, node, "total", err);
-    if (rc == 0)
-        rc = ws_json_object(&totals, err);
-    while (rc == 0 && ws_json_next(&member, &totals)) {
-        double total = 0;
-        size_t c = 0;
-        rc = read_class(&c, &member, err);
-        if (rc == 0)
-            rc = ws_json_double(&total, &member, 0, 1e18, err);
-        if (rc == 0)
-            rc = ws_json_member(&part, &edge, member.key, err);
-        for (size_t i = 0; rc == 0 && i < cuts; i++) {
-            double before = *amount_of(&m->before[i], offset, c);
-            if (before > total)
-                rc = ws_json_fail(&member, WS_E_FORMAT, err,
-                                  "more lies before value %zu: %g", i, before);
-            *amount_of(&m->after[i], offset, c) = total - before;
-        }
-    }
-    return rc;
-}
-
-static int read_crossing(struct modelled *m, size_t cuts, const struct ws_json *cut,
-                         struct ws_error *err)
-{
-    struct ws_json list;
-    double *bytes = calloc(cuts, sizeof(*bytes));
-    if (bytes == NULL)
-        return ws_error_nomem(err);
-    int rc = ws_json_member(&list, cut, "crossing_bytes", err);
-    if (rc == 0)
-        rc = read_numbers(bytes, &list, cuts, 1e15, err);
-    for (size_t i = 0; rc == 0 && i < cuts; i++)
-        m->before[i].crossing_bytes = m->after[i].crossing_bytes = bytes[i];
-    free(bytes);
-    return rc;
-}
-
 static int read_cut(struct modelled *m, const struct ws_json *root, struct ws_error *err)
 {
     static const char *const keys[] = {"knob", "macs", "bytes", "crossing_bytes", NULL};
     struct ws_json cut;
-    struct ws_json amounts;
     int rc = ws_json_member(&cut, root, "cut", err);
     if (rc == 0)
         rc = ws_json_only(&cut, keys, err);
@@ -179,19 +80,9 @@ static int read_cut(struct modelled *m, const struct ws_json *root, struct ws_er
         rc = read_knob(&m->cut_knob, m, &cut, "knob", err);
     if (rc == 0 && m->cut_knob == SIZE_MAX)
         rc = ws_json_fail(&cut, WS_E_FORMAT, err, "\"knob\" is missing");
-    if (rc != 0)
-        return rc;
-    size_t cuts = m->base.space->knobs[m->cut_knob].value_count;
-    m->before = calloc(cuts, sizeof(*m->before));
-    m->after = calloc(cuts, sizeof(*m->after));
-    if (m->before == NULL || m->after == NULL)
-        return ws_error_nomem(err);
-    rc = ws_json_member(&amounts, &cut, "macs", err);
-    if (rc == 0)
-        rc = read_amounts(m, cuts, &amounts, offsetof(struct ws_work, macs), err);
-    if (rc == 0 && ws_json_find(&amounts, &cut, "bytes"))
-        rc = read_amounts(m, cuts, &amounts, offsetof(struct ws_work, bytes), err);
-    return rc == 0 ? read_crossing(m, cuts, &cut, err) : rc;
+    return rc != 0 ? rc
+                   : ws_cutting_read(&m->cutting, &cut,
+                                     m->base.space->knobs[m->cut_knob].value_count, err);
 }
 
 /* A board by its name, as a file beside the model's, or in place. */
@@ -232,8 +123,8 @@ static int read_side(struct side *out, const struct modelled *m,
     rc = ws_binding_create(&out->binding, out->board, m->base.space, key, &reason);
     for (size_t i = 0; rc == 0 && i < cuts; i++) {
         rc = ws_board_check_work(out->board, &work[i], &reason);
-        if (rc == 0 && work == m->before && m->beside != NULL)
-            rc = ws_board_check_work(out->board, &m->beside[i], &reason);
+        if (rc == 0 && work == m->cutting.before && m->cutting.beside != NULL)
+            rc = ws_board_check_work(out->board, &m->cutting.beside[i], &reason);
     }
     return rc == 0 ? 0 : ws_json_fail(&node, rc, err, "%s", reason.text);
 }
@@ -314,9 +205,9 @@ static int read_model(struct modelled *m, const struct ws_json *root, const char
         rc = read_by_knob(&m->accuracy_knob, &m->accuracy, m, root, "accuracy", "values",
                           1, err);
     if (rc == 0)
-        rc = read_side(&m->edge, m, m->before, root, "edge", dir, err);
+        rc = read_side(&m->edge, m, m->cutting.before, root, "edge", dir, err);
     if (rc == 0)
-        rc = read_side(&m->cloud, m, m->after, root, "cloud", dir, err);
+        rc = read_side(&m->cloud, m, m->cutting.after, root, "cloud", dir, err);
     if (rc == 0)
         rc = read_link(m, root, err);
     if (rc == 0 && ws_json_find(&noise, root, "noise")) {
@@ -368,13 +259,13 @@ static void compute(struct ws_outcome *out, const struct modelled *m,
     double edge[2] = {0};
     double cloud[2] = {0};
     double beside[2] = {0};
-    double bytes = m->before[cut].crossing_bytes;
-    run_side(&edge[0], &edge[1], &m->edge, setting, &m->before[cut],
+    double bytes = m->cutting.before[cut].crossing_bytes;
+    run_side(&edge[0], &edge[1], &m->edge, setting, &m->cutting.before[cut],
              load_of(now, WS_EDGE_LOAD));
-    run_side(&cloud[0], &cloud[1], &m->cloud, setting, &m->after[cut],
+    run_side(&cloud[0], &cloud[1], &m->cloud, setting, &m->cutting.after[cut],
              load_of(now, WS_CLOUD_LOAD));
-    if (m->beside != NULL)
-        run_side(&beside[0], &beside[1], &m->edge, setting, &m->beside[cut],
+    if (m->cutting.beside != NULL)
+        run_side(&beside[0], &beside[1], &m->edge, setting, &m->cutting.beside[cut],
                  load_of(now, WS_EDGE_LOAD));
     if (m->codec_knob != SIZE_MAX)
         bytes *= m->byte_factor[setting->value[m->codec_knob]];
@@ -385,7 +276,7 @@ static void compute(struct ws_outcome *out, const struct modelled *m,
         edge[0] *= noise(rng, m->time_noise);
         transfer *= noise(rng, m->time_noise);
         cloud[0] *= noise(rng, m->time_noise);
-        beside[0] *= m->beside != NULL ? noise(rng, m->time_noise) : 1;
+        beside[0] *= m->cutting.beside != NULL ? noise(rng, m->time_noise) : 1;
         edge[1] *= noise(rng, m->energy_noise);
         cloud[1] *= noise(rng, m->energy_noise);
     }
@@ -398,7 +289,7 @@ static void compute(struct ws_outcome *out, const struct modelled *m,
     ws_outcome_set(out, WS_EDGE_MS, edge[0] + beside[0]);
     ws_outcome_set(out, WS_TRANSFER_MS, transfer);
     ws_outcome_set(out, WS_CLOUD_MS, cloud[0]);
-    if (m->beside != NULL)
+    if (m->cutting.beside != NULL)
         ws_outcome_set(out, WS_BESIDE_MS, beside[0]);
     ws_outcome_set(out, WS_LATENCY_MS, edge[0] + fmax(beside[0], transfer + cloud[0]));
     ws_outcome_set(out, WS_EDGE_ENERGY_J, edge[1]);
@@ -451,9 +342,7 @@ static double modelled_switch_ms(struct ws_evaluator *evaluator,
 static void modelled_destroy(struct ws_evaluator *evaluator)
 {
     struct modelled *m = (struct modelled *)evaluator;
-    free(m->before);
-    free(m->after);
-    free(m->beside);
+    ws_cutting_fini(&m->cutting);
     free(m->byte_factor);
     free(m->accuracy);
     ws_binding_destroy(m->edge.binding);

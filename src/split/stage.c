@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "split/coder.h"
-#include "split/work.h"
+#include "split/demand.h"
 
 /* A session's inputs and outputs as places between steps. */
 struct step {
@@ -289,7 +289,8 @@ const struct ws_stage_port *ws_stage_output(const struct ws_stage *stage, size_t
 void ws_stage_work(struct ws_work *out, const struct ws_stage *stage)
 {
     ws_work_of_segment(out, ws_splitter_cuts(stage->splitter), stage->from, stage->to);
-    ws_work_add_codec(out, stage->cut, stage->form);
+    ws_work_add_codec(out, ws_splitter_cuts(stage->splitter), stage->cut->number,
+                      stage->form);
 }
 
 size_t ws_stage_wire_count(const struct ws_stage *stage)

@@ -56,9 +56,16 @@ at_least 'the emulated tail' "$(field cloud_ms "$dir/near.json")" 5
 grep -q '"cloud_energy_j": ' "$dir/near.json" || fail 'no energy of the node is told'
 grep -q '"truth": "modelled"' "$dir/near.json" || fail 'modelled energy does not say so'
 
-for words in 'no knob "volts" among edge.cpu_khz:--set volts=3' \
-    'has no value "5":--set cpu_khz=5'; do
-    err=$("$wattshed" node --listen 127.0.0.1:0 --emulate rpi4 ${words#*:} "$model" 2>&1)
-    [[ $err == *"${words%:*}"* ]] || fail "expected ${words%:*}, got $err"
-done
+# refuses WORDS OPTION ...
+refuses() {
+    local words=$1 err
+    shift
+    err=$("$wattshed" node --listen 127.0.0.1:0 "$@" "$model" 2>&1)
+    [[ $err == *"$words"* ]] || fail "node $*: expected $words, got $err"
+}
+
+refuses 'no knob "volts" among edge.cpu_khz' --emulate rpi4 --set volts=3
+refuses 'has no value "5"' --emulate rpi4 --set cpu_khz=5
+refuses 'either modelled or measured' --emulate rpi4 --meter best
+refuses 'which machine' --set cpu_khz=600000
 exit $failed
