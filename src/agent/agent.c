@@ -18,6 +18,7 @@ static const double send_ms_default = 10000;
 static const double send_ms_least = 2;  /* less than this is not worth a try */
 static const double local_margin = 1.1; /* on what finishing here should take */
 static const double hedge_deviations = 2;
+static const double part_least = 0.01; /* of the latency; a smaller part tells nothing */
 
 /* A few per cent off at first, and a clear change may be any. */
 static const struct ws_drift_options machine_drift = {{0.02, 0}, {2, 0}, 0.05, 0};
@@ -459,9 +460,11 @@ static void observe(struct ws_drift *drift, const struct ws_outcome *plan,
                     const struct ws_outcome *seen, enum ws_measure part, double now_ms)
 {
     const double whole[2] = {1, 0};
-    double foreseen, took;
+    double foreseen, took, latency = 0;
+    (void)ws_outcome_get(&latency, plan, WS_LATENCY_MS);
     if (ws_outcome_get(&foreseen, plan, part) != 0 ||
-        ws_outcome_get(&took, seen, part) != 0 || !(foreseen > 0) || !(took > 0))
+        ws_outcome_get(&took, seen, part) != 0 || !(foreseen > 0) || !(took > 0) ||
+        foreseen < part_least * latency)
         return;
     ws_drift_observe(drift, whole, fmin(took / foreseen, late_max), now_ms);
 }

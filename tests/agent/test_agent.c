@@ -166,6 +166,35 @@ static void test_agent_learns_the_link(void **state)
     free_plan(&plan);
 }
 
+/* An edge part of next to nothing, as where all is sent, may take many times as long as
+ * planned and says nothing of the machine. */
+static void test_agent_ignores_tiny_parts(void **state)
+{
+    (void)state;
+    static const struct plan_row all_sent[] = {{0.01, 20, 70, 1, 0.61, 600000},
+                                               {440, 0, 0, 2, 0.58, 0}};
+    struct ws_plan plan;
+    struct ws_agent *agent = NULL;
+    struct ws_agent_options options = {.policy_options.guard = 0.95};
+    struct ws_agent_state s;
+    make_plan(&plan, all_sent, 2);
+    assert_int_equal(ws_policy_find(&options.policy, "wattshed", NULL), 0);
+    assert_int_equal(ws_agent_create(&agent, &plan, &options, NULL), 0);
+    for (uint64_t id = 0; id < 5; id++) {
+        struct ws_agent_action action;
+        submit(agent, id, 1000, 0);
+        assert_int_equal(ws_agent_next(agent, &action, 0), 1);
+        assert_int_equal(action.decision.entry, 0);
+        struct ws_outcome outcome = plan.entries[0].outcome;
+        outcome.value[WS_EDGE_MS] = 0.1;
+        ws_agent_finish(agent, id, &outcome, 0);
+    }
+    ws_agent_get_state(&s, agent, 0);
+    assert_near(s.situation.edge_scale, 1, 1e-12);
+    ws_agent_destroy(agent);
+    free_plan(&plan);
+}
+
 static void test_agent_is_told_the_link(void **state)
 {
     (void)state;
@@ -219,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_agent_waiting_counts),
         cmocka_unit_test(test_agent_refuses),
         cmocka_unit_test(test_agent_learns_the_link),
+        cmocka_unit_test(test_agent_ignores_tiny_parts),
         cmocka_unit_test(test_agent_is_told_the_link),
         cmocka_unit_test(test_agent_switches),
     };
