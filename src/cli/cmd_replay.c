@@ -44,6 +44,8 @@ static void print_help(void)
         "  --plan FILE        take a plan that was saved, instead of a search\n"
         "  --guard P|off      probability with which `wattshed` keeps a deadline\n"
         "                     (default 0.95)\n"
+        "  --agent FILE       of `dvfo`, as `wattshed learn` wrote it\n"
+        "  --eta E            of `dvfo`: what energy weighs, up to 1 (default 0.5)\n"
         "  --noise KIND       own: an execution is one of the setting's recorded "
         "samples\n"
         "                     (default); pooled: and settings with fewer than five vary\n"
@@ -71,6 +73,8 @@ enum {
     OPT_BUDGET,
     OPT_PLAN,
     OPT_GUARD,
+    OPT_AGENT,
+    OPT_ETA,
     OPT_NOISE,
     OPT_LINK,
     OPT_ORDER,
@@ -88,6 +92,8 @@ static const struct option long_options[] = {
     {"budget", required_argument, NULL, OPT_BUDGET},
     {"plan", required_argument, NULL, OPT_PLAN},
     {"guard", required_argument, NULL, OPT_GUARD},
+    {"agent", required_argument, NULL, OPT_AGENT},
+    {"eta", required_argument, NULL, OPT_ETA},
     {"noise", required_argument, NULL, OPT_NOISE},
     {"link", required_argument, NULL, OPT_LINK},
     {"order", required_argument, NULL, OPT_ORDER},
@@ -115,6 +121,18 @@ static int read_guard(double *out, const char *text, struct ws_error *err)
                             "--guard %s: expected a probability between 0 and 1, or off",
                             text);
     *out = p;
+    return 0;
+}
+
+static int read_eta(double *out, const char *text, struct ws_error *err)
+{
+    double eta;
+    int rc = ws_parse_double(&eta, text, "--eta", err);
+    if (rc != 0)
+        return rc;
+    if (!(eta > 0 && eta <= 1))
+        return ws_error_set(err, WS_E_USAGE, "--eta %s: expected above 0, up to 1", text);
+    *out = eta;
     return 0;
 }
 
@@ -194,6 +212,11 @@ static int read_option(struct args *args, int option, const char *value,
         return 0;
     case OPT_GUARD:
         return read_guard(&args->input.guard, value, err);
+    case OPT_AGENT:
+        args->input.agent_path = value;
+        return 0;
+    case OPT_ETA:
+        return read_eta(&args->input.eta, value, err);
     case OPT_NOISE:
         args->noise_name = value;
         return ws_noise_find(&args->input.noise, value, err);

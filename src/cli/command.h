@@ -26,6 +26,7 @@ int ws_cmd_doctor(int argc, char **argv);
 int ws_cmd_import(int argc, char **argv);
 int ws_cmd_keys(int argc, char **argv);
 int ws_cmd_knobs(int argc, char **argv);
+int ws_cmd_learn(int argc, char **argv);
 int ws_cmd_load(int argc, char **argv);
 int ws_cmd_node(int argc, char **argv);
 int ws_cmd_plan(int argc, char **argv);

@@ -21,6 +21,7 @@ static const struct ws_command commands[] = {
     {"study", ws_cmd_study, "list the trials of a study"},
     {"report", ws_cmd_report, "write a study's results as one page"},
     {"plan", ws_cmd_plan, "the settings worth choosing from, of a testbed or a study"},
+    {"learn", ws_cmd_learn, "train an agent to choose every knob and the share"},
     {"replay", ws_cmd_replay,
      "compare policies on a recorded testbed, on a virtual clock"},
     {"run", ws_cmd_run, "run a model, whole or cut, on inputs from files"},

@@ -17,7 +17,7 @@ static const double explore_first = 0.6, explore_last = 0.05, explore_until = 0.
 /* Of the moves of an ordered knob, the share that goes one or two steps only. */
 static const double step_share = 0.7;
 /* Etas and deadlines that a request is learnt for. */
-static const double eta_low = 0.05, eta_high = 0.95, deadline_log_span = 0.7;
+static const double eta_low = 0.05, eta_high = 0.95, deadline_log_span = 1.2;
 
 /* ---- what the network sees and what it is told ---- */
 

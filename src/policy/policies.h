@@ -14,6 +14,7 @@ extern const struct ws_policy_ops ws_policy_thrifty;
 extern const struct ws_policy_ops ws_policy_neurosurgeon;
 extern const struct ws_policy_ops ws_policy_dynamic_split;
 extern const struct ws_policy_ops ws_policy_dynasplit;
+extern const struct ws_policy_ops ws_policy_dvfo;
 extern const struct ws_policy_ops ws_policy_wattshed;
 
 /* Number of the entry with that setting, or WS_NO_ENTRY. */

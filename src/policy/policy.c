@@ -8,9 +8,11 @@
 #include "policy/policies.h"
 
 static const struct ws_policy_ops *const policies[] = {
-    &ws_policy_cloud_only, &ws_policy_edge_only,    &ws_policy_fastest,
-    &ws_policy_thrifty,    &ws_policy_neurosurgeon, &ws_policy_dynamic_split,
-    &ws_policy_dynasplit,  &ws_policy_wattshed,     NULL,
+    &ws_policy_cloud_only,   &ws_policy_edge_only,
+    &ws_policy_fastest,      &ws_policy_thrifty,
+    &ws_policy_neurosurgeon, &ws_policy_dynamic_split,
+    &ws_policy_dynasplit,    &ws_policy_dvfo,
+    &ws_policy_wattshed,     NULL,
 };
 
 const struct ws_policy_ops *const *ws_policy_all(void)

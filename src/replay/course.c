@@ -164,6 +164,19 @@ static void move_on(struct ws_course *course, const struct ws_setting *setting,
          options->sequential ? latency : part * latency);
 }
 
+/* A setting that the machine does not have is a request that never comes back; the
+ * hardware stays as it was. */
+static void refuse(struct ws_course *course, struct ws_course_result *out)
+{
+    out->outcome = (struct ws_outcome){.truth = WS_MODELLED};
+    ws_outcome_set(&out->outcome, WS_LATENCY_MS, INFINITY);
+    out->expected = out->outcome;
+    out->cost = ws_cost_of(&course->options->cost, &course->view, &out->outcome);
+    draw(course);
+    set_conditions(course, &course->now, course->now_ms);
+    look(course, &course->now, 0);
+}
+
 int ws_course_step(struct ws_course *course, struct ws_course_result *out,
                    const struct ws_setting *setting, struct ws_error *err)
 {
@@ -174,6 +187,10 @@ int ws_course_step(struct ws_course *course, struct ws_course_result *out,
     struct ws_conditions link = {.known = 0};
     for (int i = WS_LINK_MBIT_S; i <= WS_LINK_DELAY_MS; i++)
         ws_conditions_set(&link, (enum ws_condition)i, course->now.value[i]);
+    if (!ws_evaluator_has(options->machine, setting)) {
+        refuse(course, out);
+        return 0;
+    }
     int rc = ws_course_cost(&out->cost, course, setting, &out->expected, err);
     if (rc == 0)
         rc = ws_evaluate(options->machine, &out->outcome, setting, &course->current,

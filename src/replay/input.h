@@ -21,6 +21,8 @@ struct ws_replay_options {
     double budget;         /* of the search: a share up to 1, or a number of trials */
     enum ws_noise noise;
     double guard;
+    const char *agent_path; /* of `dvfo`, or NULL */
+    double eta;             /* likewise */
     enum ws_agent_order order;
     int refuse_late;
     uint64_t seed; /* of the search */

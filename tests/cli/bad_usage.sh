@@ -37,6 +37,14 @@ expect 1 'no cut' run "$model" --cut 9999 --input "$demo/test_data_set_0/input_0
 expect 1 'is not natural' run "$model" --cut 3 \
     --input "$demo/test_data_set_0/input_0.pb"
 expect 2 'a DIR or MODEL is needed' verify
+digits=$WS_SOURCE_ROOT/etc/testbeds/digits-pi4/testbed.json
+expect 2 'one TESTBED is needed' learn -o /tmp/x.json
+expect 2 '-o AGENT is missing' learn "$digits"
+expect 2 'expected LO-HI' learn "$digits" -o /tmp/x.json --link 5
+expect 2 'expected KNOB=VALUE' learn "$digits" -o /tmp/x.json --fix cut
+expect 1 'no knob "cuts"' learn "$digits" -o /tmp/x.json --fix cuts=3
+expect 1 'No such file' replay "$digits" --workload "${digits%/*}/workload.csv" \
+    --policy dvfo --agent /nowhere.json
 expect 2 '--samples FILE is needed' compare "$model"
 expect 1 'one label for each sample' compare "$model" \
     --samples "$demo/digits_inputs.npy" --labels "$demo/digits_inputs.npy"

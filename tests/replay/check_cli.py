@@ -134,6 +134,19 @@ def check_generator(folder):
         assert filecmp.cmp(os.path.join(folder, name), shipped(name), shallow=False), name
 
 
+def check_agent(folder):
+    """A briefly trained agent serves, the same one from the same seed."""
+    agents = [os.path.join(folder, name) for name in ("a.json", "b.json")]
+    for agent in agents:
+        told = json.loads(run(0, "learn", shipped("testbed.json"), "-o", agent, "--steps",
+                              "700", "--requests", "2", "--json").stdout)
+    assert filecmp.cmp(*agents, shallow=False)
+    assert all(link["regret"] >= -1e-9 for link in told["links"]), told
+    served = run(0, *BASE, "--policy", "dvfo", "--agent", agents[0], "--json")
+    assert '"dvfo"' in served.stdout
+    refuse(1, "dvfo needs an agent", *BASE, "--policy", "dvfo")
+
+
 def main():
     check_json()
     check_seeds()
@@ -142,6 +155,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         check_report(folder)
         check_refusals(folder)
+        check_agent(folder)
     with tempfile.TemporaryDirectory() as folder:
         check_generator(folder)
 
