@@ -7,6 +7,7 @@
 
 enum {
     WARM_UP = 500,         /* requests before training starts */
+    UPDATES = 2,           /* steps of training per request */
     CAPACITY = 32768,      /* requests remembered */
     PIVOT_VALUES_MAX = 32, /* a shared knob of more values is a branch like the others */
 };
@@ -316,7 +317,8 @@ static void dvfo_observe(struct ws_learner *learner, const struct ws_view *view,
     }
     const double pi = 3.14159265358979;
     double fade = 0.5 * (1 + cos(pi * done_of(self)));
-    train(self, learn_last + (float)fade * (learn_first - learn_last));
+    for (int i = 0; i < UPDATES; i++)
+        train(self, learn_last + (float)fade * (learn_first - learn_last));
 }
 
 const struct ws_learner_ops ws_learner_dvfo = {

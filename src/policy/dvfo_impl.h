@@ -8,7 +8,7 @@
 #include "policy/live_layer.h"
 
 enum {
-    WS_DVFO_BATCH = 256,
+    WS_DVFO_BATCH = 128,
     WS_DVFO_VIEW = 13,     /* features of a view, the setting in force not counted */
     WS_DVFO_SLOTS = 65536, /* of the hash of known settings; half of them are used */
 };

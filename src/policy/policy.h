@@ -40,8 +40,8 @@ struct ws_policy_options {
     /* `wattshed`: hardware is switched only where that saves more than this share of a
      * request's energy, or where the deadline needs it. 0: off. */
     double hysteresis;
-    const char *agent; /* `dvfo`: path of its file; NULL: there is none */
-    double eta;        /* `dvfo`: 1 only energy counts, near 0 only time; 0: a half */
+    const char *agent;  /* `dvfo`: path of its file; NULL: there is none */
+    double eta;         /* `dvfo`: 1 only energy counts, near 0 only time; 0: a half */
     const void *oracle; /* for replay's own; policies here know nothing of it */
 };
 

@@ -121,10 +121,10 @@ static void restart(struct ws_course *course)
     course->temperature_c = options->ambient_c + options->restart_above_c * warm;
     if (options->restart_load > 0)
         ws_conditions_set(&course->now, WS_EDGE_LOAD,
-                          options->restart_load * fmax(2 * load - 1, 0));
+                          options->restart_load * fmax((load - 0.7) / 0.3, 0));
     if (options->restart_others)
         ws_conditions_set(&course->now, WS_INDIVIDUAL,
-                          (double)(other % 2 == 0 ? 0 : other));
+                          (double)(other % 10 < 7 ? 0 : other));
     course->edge_scale = course->power_scale = 1;
 }
 

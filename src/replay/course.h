@@ -31,9 +31,9 @@ struct ws_course_options {
     struct ws_range eta, lambda, deadline_ms; /* deadline: half have none; 0..0: none */
     double ambient_c, c_per_w, heat_s;        /* heat_s 0: the temperature stays */
     /* Every so many requests the machine is another one: of a temperature up to so many
-     * degrees above ambient, half of the time with a load up to so much, and (others)
-     * half of the time not quite the model's (WS_INDIVIDUAL). 0: never. For training, or
-     * all it ever sees is one machine that is warm and idle. */
+     * degrees above ambient, three times in ten with a load up to so much, and (others)
+     * three in ten not quite the model's (WS_INDIVIDUAL). 0: never. For training, or all
+     * it ever sees is one machine that is warm and idle. */
     size_t restart_every;
     double restart_above_c, restart_load;
     int restart_others;
