@@ -131,7 +131,7 @@ int ws_learn_input_init(struct ws_learn_input *out, const char *testbed_path,
     out->course.hold = 10;
     out->course.eta = (struct ws_range){0.1, 0.9};
     out->course.lambda = (struct ws_range){0.5, 0.5};
-    out->course.restart_every = 50;
+    out->course.restart_every = 100;
     out->course.restart_above_c = 60;
     out->course.restart_load = 0.9;
     out->course.restart_others = 1;

@@ -244,6 +244,8 @@ static int make_agent(struct owner *owner, struct ws_agent_options *agent,
     *agent = owner->config.agent;
     options->guard = owner->config.guard;
     options->hysteresis = owner->config.hysteresis;
+    options->agent = owner->config.learnt;
+    options->eta = owner->config.eta;
     options->idle_w = owner->plan.edge_idle_w;
     assume_spread(owner, options);
     derive_baselines(owner, options);

@@ -37,6 +37,7 @@ void ws_config_fini(struct ws_config *config)
     free(config->emulate);
     free(config->policy);
     free(config->policies);
+    free(config->learnt);
     for (size_t i = 0; i < config->variant_count; i++) {
         free((char *)(uintptr_t)config->variants[i].name);
         free((char *)(uintptr_t)config->variants[i].path);
@@ -249,6 +250,8 @@ static const struct key {
     {"agent", "policies", set_text, AT(policies)},
     {"agent", "guard", set_guard, AT(guard)},
     {"agent", "hysteresis", set_share, AT(hysteresis)},
+    {"agent", "learnt", set_text, AT(learnt)},
+    {"agent", "eta", set_share, AT(eta)},
     {"agent", "order", set_order, AT(agent.order)},
     {"agent", "refuse", set_bool, AT(agent.refuse_late)},
     {"agent", "queue", set_queue, AT(agent.queue_max)},

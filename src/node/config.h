@@ -36,6 +36,8 @@ struct ws_config {
     char *policies; /* others that may be asked for, comma-separated; "all": any */
     double guard;   /* 0: off */
     double hysteresis;
+    char *learnt; /* file of the policy `dvfo` (wattshed learn); NULL: none */
+    double eta;   /* of it; 0: a half */
     struct ws_agent_options agent; /* order, refuse_late, queue_max, ..., care */
 };
 

@@ -7,7 +7,7 @@
 
 enum {
     WARM_UP = 500,         /* requests before training starts */
-    UPDATES = 2,           /* steps of training per request */
+    UPDATES = 4,           /* steps of training per request */
     CAPACITY = 32768,      /* requests remembered */
     PIVOT_VALUES_MAX = 32, /* a shared knob of more values is a branch like the others */
 };

@@ -7,7 +7,7 @@
 static const double attention_middle = 0.75, attention_memory = 0.98;
 static const double attention_spread = 0.1;
 /* How fast the scale of the edge follows, per request. */
-static const double scale_follow = 0.3;
+static const double scale_follow = 0.1;
 
 static double between(struct ws_rng *rng, const struct ws_range *range)
 {

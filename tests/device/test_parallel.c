@@ -7,7 +7,9 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/stats.h"
 #include "device/parallel.h"
+#include "study/table.h"
 #include "study/testbed.h"
 
 /* One processor at 1000 or 500, shares 0, 0.5 and 1. */
@@ -205,13 +207,71 @@ static void test_parse_refuses(void **state)
     }
 }
 
+/* The shipped Nano, whole network on it at the highest clocks of processor and memory,
+ * against the published sweep of its accelerator, one request at a time. */
+static void test_nano_against_sweep(void **state)
+{
+    struct ws_testbed recorded, ours;
+    struct ws_table table;
+    struct ws_evaluator *nano = NULL;
+    struct ws_error err = {0};
+    char path[1024];
+    double times[16], energies[16];
+    size_t count = 0, gpu = 0;
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/jetson-nano-gpu/testbed.json",
+                   getenv("WS_SHARED_DATA"));
+    if (access(path, R_OK) != 0) {
+        print_message("%s is not here: skipped\n", path);
+        skip();
+    }
+    if (ws_testbed_load(&recorded, path, &err) != 0 ||
+        ws_table_load(&table, &recorded, &err) != 0)
+        fail_msg("%s", err.text);
+    (void)snprintf(path, sizeof(path), "%s/../testbeds/dvfo-nano/testbed.json",
+                   getenv("WS_MODELS"));
+    if (ws_testbed_load(&ours, path, &err) != 0 ||
+        ws_parallel_create(&nano, &ours.space, NULL, ours.model_path, NULL, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(ws_space_find(&gpu, &ours.space, "edge.gpu_khz", NULL), 0);
+    for (size_t i = 0; i < table.setting_count; i++) {
+        struct ws_setting theirs,
+            setting = ws_testbed_baseline(&ours, "edge-only")->setting;
+        struct ws_outcome o;
+        size_t clock = 0;
+        ws_table_setting(&theirs, &table, i);
+        const struct ws_knob *knobs = recorded.space.knobs;
+        if (strcmp(knobs[1].values[theirs.value[1]].text, "1") != 0)
+            continue;
+        assert_int_equal(ws_knob_find(&clock, &ours.space.knobs[gpu],
+                                      knobs[0].values[theirs.value[0]].text, NULL),
+                         0);
+        setting.value[gpu] = (uint16_t)clock;
+        assert_int_equal(ws_evaluator_expect(nano, &o, &setting, NULL, NULL), 0);
+        const double *mean = table.means[i].value;
+        times[count] = fabs(o.value[WS_LATENCY_MS] / mean[WS_LATENCY_MS] - 1);
+        energies[count++] = fabs(o.value[WS_ENERGY_J] / mean[WS_ENERGY_J] - 1);
+    }
+    assert_int_equal(count, 11);
+    ws_stats_sort(times, count);
+    ws_stats_sort(energies, count);
+    print_message("latency: median %.1f %%, worst %.1f %%; energy: median %.1f %%, worst "
+                  "%.1f %%\n",
+                  100 * times[5], 100 * times[10], 100 * energies[5], 100 * energies[10]);
+    assert_true(times[5] < 0.03 && times[10] < 0.1);
+    assert_true(energies[5] < 0.03 && energies[10] < 0.1);
+    ws_evaluator_destroy(nano);
+    ws_testbed_fini(&ours);
+    ws_table_fini(&table);
+    ws_testbed_fini(&recorded);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_expect_by_hand),
-        cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_scenarios),
-        cmocka_unit_test(test_parse_refuses),
+        cmocka_unit_test(test_expect_by_hand),     cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_scenarios),          cmocka_unit_test(test_parse_refuses),
+        cmocka_unit_test(test_nano_against_sweep),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
