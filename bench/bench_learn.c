@@ -469,7 +469,7 @@ static void run_device(const char *folder, const char *device, int with_ablation
 /* ---- speed ---- */
 
 /* The shape of a Jetson Nano's agent: 13,860 joint actions. */
-static const struct ws_dqn_shape nano_shape = {.state_count = 17,
+static const struct ws_dqn_shape nano_shape = {.state_count = 22,
                                                .branch_count = 4,
                                                .branches = {15, 12, 7, 11},
                                                .pivot = 3,
@@ -494,7 +494,7 @@ static void draw_batch(struct ws_rng *rng, float *state, float *next, uint16_t *
 static void bench_speed(void)
 {
     enum { BATCH = 256, ROUNDS = 400, DECISIONS = 20000 };
-    static float state[BATCH * 17], next[BATCH * 17], reward[BATCH], discount[BATCH];
+    static float state[BATCH * 22], next[BATCH * 22], reward[BATCH], discount[BATCH];
     static uint16_t action[BATCH * 4];
     static double us[DECISIONS];
     for (size_t k = 0; ws_kernels_at(k) != NULL; k++) {
@@ -536,7 +536,7 @@ static double period_ms(struct ws_dqn *dqn, int hidden)
     enum { ROUNDS = 300 };
     static double ms[ROUNDS];
     const int64_t busy_ns = 5000000;
-    float state[17] = {0.5f};
+    float state[22] = {0.5f};
     uint16_t best[4];
     for (size_t i = 0; i < ROUNDS; i++) {
         int64_t start = ws_clock_now_ns();
@@ -580,6 +580,6 @@ int main(int argc, char **argv)
         return 2;
     }
     for (int i = 2; i < argc; i++)
-        run_device(argv[1], argv[i], i == 2);
+        run_device(argv[1], argv[i], i == 2 && getenv("NOABL") == NULL);
     return 0;
 }

@@ -7,7 +7,7 @@
 
 enum {
     WARM_UP = 500,         /* requests before training starts */
-    UPDATES = 4,           /* steps of training per request */
+    UPDATES = 2,           /* steps of training per request */
     CAPACITY = 32768,      /* requests remembered */
     PIVOT_VALUES_MAX = 32, /* a shared knob of more values is a branch like the others */
 };
@@ -34,7 +34,12 @@ void ws_dvfo_features(float *out, const struct ws_dvfo *self, const struct ws_vi
     out[n++] = (float)(2 / (1 + rate));
     out[n++] = (float)(4 / (4 + rate));
     out[n++] = (float)(view->link_delay_ms / 20);
+    /* Which shares keep the accuracy turns on small differences of attention. */
     out[n++] = task->no_attention ? 0 : (float)(4 * (view->attention - 0.75));
+    for (int i = 0; i < WS_DVFO_BUMPS; i++) {
+        double away = (view->attention - (0.55 + 0.1 * i)) / 0.06;
+        out[n++] = task->no_attention ? 0 : (float)exp(-away * away);
+    }
     out[n++] = (float)((view->temperature_c - 50) / 20);
     out[n++] = (float)(fmin(view->queue, 16) / 8);
     out[n++] = (float)(2 * log(fmax(view->edge_scale, 0.1)));

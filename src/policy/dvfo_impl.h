@@ -9,8 +9,10 @@
 
 enum {
     WS_DVFO_BATCH = 128,
-    WS_DVFO_VIEW = 13,     /* features of a view, the setting in force not counted */
-    WS_DVFO_SLOTS = 65536, /* of the hash of known settings; half of them are used */
+    WS_DVFO_BUMPS = 5,
+    WS_DVFO_VIEW =
+        13 + WS_DVFO_BUMPS, /* features of a view, the setting in force not counted */
+    WS_DVFO_SLOTS = 65536,  /* of the hash of known settings; half of them are used */
 };
 
 struct ws_dvfo_live {
