@@ -13,24 +13,22 @@
 #include "policy/dvfo.h"
 
 static const char usage[] =
-    "usage: wattshed learn TESTBED.json -o AGENT.json [OPTION ...]\n"
+    "usage: wattshed learn TESTBED.json|STUDY -o AGENT.json [OPTION ...]\n"
     "\n"
-    "Trains DVFO's learner on a testbed, recorded or modelled, on a virtual clock: "
-    "which\n"
-    "setting costs least, eta x energy + (1 - eta) x greatest power x latency, for any\n"
-    "link, eta and deadline. The agent is for the policy `dvfo`, which goes on learning\n"
-    "while it serves. Says how far it is from the oracle, which knows the link and "
-    "tries\n"
-    "every setting.\n"
+    "Trains DVFO's learner on a testbed, recorded or modelled, or on a study's trials,\n"
+    "on a virtual clock: which setting costs least, eta x energy + (1 - eta) x greatest\n"
+    "power x latency, for any link, eta and deadline. The agent is for the policy "
+    "`dvfo`,\n"
+    "which goes on learning while it serves. Says how far it is from the oracle, which\n"
+    "knows the link and tries every setting.\n"
     "\n"
     "  -o, --output FILE  write the agent\n"
     "  --steps N          requests to learn from (default 20000)\n"
     "  --link LO-HI       Mbit/s that training goes through (default from a twentieth\n"
     "                     of the testbed's own to 15 times that)\n"
     "  --fix KNOB=VALUE   leave a knob alone; may be repeated\n"
-    "  --max-power W      the greatest power in the cost (default: as the model says, "
-    "or\n"
-    "                     the most that a setting draws)\n"
+    "  --max-power W      the greatest power in the cost (default: what the model says,\n"
+    "                     or the most that a setting draws)\n"
     "  --min-accuracy A   below this a request gets dearer\n"
     "  --gamma G          what the next request's cost counts (default 0.1)\n"
     "  --no-attention     do not look at how concentrated attention is\n"
@@ -165,7 +163,7 @@ static const struct ws_cli_syntax syntax = {
     .take = take_option,
     .words_min = 1,
     .words_max = 1,
-    .wants = "one TESTBED is needed",
+    .wants = "one TESTBED or STUDY is needed",
 };
 
 /* What the options change of what the testbed says. */
@@ -234,7 +232,7 @@ static int print_json(const struct ws_learn_input *input, const struct args *arg
                              m->oracle_cost, "regret", m->regret));
     }
     json_t *root =
-        json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:o}", "testbed", input->testbed.name,
+        json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:o}", "testbed", input->testbed->name,
                   "truth", ws_truth_name(input->truth), "steps", (json_int_t)args->steps,
                   "seed", (json_int_t)args->seed, "max_power_w",
                   input->task.cost.max_power_w, "took_s", took_s, "links", links);
@@ -255,7 +253,7 @@ static void print_text(const struct ws_learn_input *input, const struct args *ar
     }
     printf("%s (%s): learnt from %llu requests in %.1f s, seed %llu; judged at eta 0.5, "
            "greatest power %.4g W\n",
-           input->testbed.name, ws_truth_name(input->truth),
+           input->testbed->name, ws_truth_name(input->truth),
            (unsigned long long)args->steps, took_s, (unsigned long long)args->seed,
            input->task.cost.max_power_w);
 }

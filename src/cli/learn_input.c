@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "cli/plan_study.h"
 #include "device/modelled.h"
 #include "device/parallel.h"
 
@@ -12,10 +14,16 @@
 static const double link_low = 0.05, link_high = 15;
 static const uint64_t looked_at = 4096;
 
+struct table_text {
+    const struct ws_space *space;
+    enum ws_truth truth; /* the weakest of the trials' */
+    struct ws_buf buf;
+};
+
 /* Of the kind that the model file says it is. */
 static int open_model(struct ws_learn_input *input, struct ws_error *err)
 {
-    const struct ws_testbed *testbed = &input->testbed;
+    const struct ws_testbed *testbed = input->testbed;
     struct ws_json_doc doc;
     const char *format = "";
     int rc = ws_json_load(&doc, testbed->model_path, err);
@@ -51,23 +59,71 @@ static int open_model(struct ws_learn_input *input, struct ws_error *err)
     return 0;
 }
 
-static int open_evaluator(struct ws_learn_input *input, struct ws_error *err)
+/* One row of a table. */
+static int add_trial(void *user, const struct ws_study_trial *trial, struct ws_error *err)
 {
-    if (input->testbed.table_path == NULL && input->testbed.model_path != NULL)
+    struct table_text *text = user;
+    const struct ws_space *space = text->space;
+    int rc = 0;
+    if (!trial->is_valid)
+        return 0;
+    if (trial->outcome.truth > text->truth)
+        text->truth = trial->outcome.truth;
+    for (size_t k = 0; rc == 0 && k < space->knob_count; k++)
+        rc = ws_buf_printf(&text->buf, err, "\"%s\",",
+                           space->knobs[k].values[trial->setting.value[k]].text);
+    for (int m = 0; rc == 0 && m < WS_MEASURE_COUNT; m++) {
+        double value = 0;
+        const char *end = m + 1 == WS_MEASURE_COUNT ? "\n" : ",";
+        rc = ws_outcome_get(&value, &trial->outcome, (enum ws_measure)m) == 0
+                 ? ws_buf_printf(&text->buf, err, "%.17g%s", value, end)
+                 : ws_buf_add_text(&text->buf, end, err);
+    }
+    return rc;
+}
+
+/* The study's valid trials, as the table that they would be in a file. */
+static int table_of_study(struct ws_learn_input *input, const char *path,
+                          struct ws_error *err)
+{
+    struct table_text text = {.space = &input->testbed->space};
+    int rc = 0;
+    ws_buf_init(&text.buf, WS_TEXT_FILE_MAX);
+    for (size_t k = 0; rc == 0 && k < text.space->knob_count; k++)
+        rc = ws_buf_printf(&text.buf, err, "knob.%s,", text.space->knobs[k].name);
+    for (int m = 0; rc == 0 && m < WS_MEASURE_COUNT; m++)
+        rc = ws_buf_printf(&text.buf, err, "%s%s", ws_measure_name((enum ws_measure)m),
+                           m + 1 == WS_MEASURE_COUNT ? "\n" : ",");
+    if (rc == 0)
+        rc = ws_study_each_trial(input->study, add_trial, &text, err);
+    if (rc == 0)
+        rc = ws_table_parse(&input->table, input->testbed, text.buf.data, text.buf.size,
+                            path, err);
+    input->truth = text.truth;
+    ws_buf_fini(&text.buf);
+    return rc;
+}
+
+static int open_evaluator(struct ws_learn_input *input, const char *path,
+                          struct ws_error *err)
+{
+    if (input->study == NULL && input->testbed->table_path == NULL &&
+        input->testbed->model_path != NULL)
         return open_model(input, err);
-    int rc = ws_table_load(&input->table, &input->testbed, err);
+    input->truth = input->testbed->truth;
+    int rc = input->study != NULL ? table_of_study(input, path, err)
+                                  : ws_table_load(&input->table, input->testbed, err);
     if (rc == 0)
         rc = ws_recorded_create(&input->evaluator, &input->table, WS_NOISE_POOLED, err);
     input->course.reference = input->table.reference;
-    input->course.idle_w = input->testbed.edge_idle_w;
-    input->truth = input->testbed.truth;
+    input->course.idle_w = input->testbed->edge_idle_w;
     return rc;
 }
 
 /* The first setting that can be evaluated, and the most that any draws on average. */
 static int look_around(struct ws_learn_input *input, struct ws_error *err)
 {
-    const struct ws_space *space = &input->testbed.space;
+    const struct ws_space *space = &input->testbed->space;
     uint64_t size = 0, step;
     double most_w = 0;
     int found = 0, rc = ws_space_size(&size, space, err);
@@ -91,7 +147,7 @@ static int look_around(struct ws_learn_input *input, struct ws_error *err)
     if (rc == 0 && !found)
         rc = ws_error_set(err, WS_E_UNKNOWN,
                           "testbed \"%s\": no setting knows both latency_ms and energy_j",
-                          input->testbed.name);
+                          input->testbed->name);
     if (input->task.cost.max_power_w <= 0)
         input->task.cost.max_power_w = most_w;
     return rc;
@@ -100,23 +156,31 @@ static int look_around(struct ws_learn_input *input, struct ws_error *err)
 static const struct ws_setting *baseline(const struct ws_learn_input *input,
                                          const char *name)
 {
-    const struct ws_baseline *found = ws_testbed_baseline(&input->testbed, name);
+    const struct ws_baseline *found = ws_testbed_baseline(input->testbed, name);
     return found == NULL ? NULL : &found->setting;
 }
 
-int ws_learn_input_init(struct ws_learn_input *out, const char *testbed_path,
+int ws_learn_input_init(struct ws_learn_input *out, const char *path,
                         struct ws_error *err)
 {
     double rate = 1;
-    int rc = ws_testbed_load(&out->testbed, testbed_path, err);
+    int rc = 0;
+    out->testbed = &out->own;
+    if (ws_cli_is_study(path)) {
+        rc = ws_study_open_to_read(&out->study, path, err);
+        if (rc == 0)
+            out->testbed = ws_study_testbed(out->study);
+    } else {
+        rc = ws_testbed_load(&out->own, path, err);
+    }
     if (rc == 0)
-        rc = open_evaluator(out, err);
+        rc = open_evaluator(out, path, err);
     if (rc == 0)
         rc = look_around(out, err);
     if (rc != 0)
         return rc;
     memset(out->fixed, -1, sizeof(out->fixed));
-    out->task.space = &out->testbed.space;
+    out->task.space = &out->testbed->space;
     out->task.fixed = out->fixed;
     out->task.cloud_only = baseline(out, "cloud-only");
     out->task.edge_only = baseline(out, "edge-only");
@@ -142,7 +206,8 @@ void ws_learn_input_fini(struct ws_learn_input *input)
 {
     ws_evaluator_destroy(input->evaluator);
     ws_table_fini(&input->table);
-    ws_testbed_fini(&input->testbed);
+    ws_testbed_fini(&input->own);
+    ws_study_close(input->study);
 }
 
 int ws_learn_input_fix(struct ws_learn_input *input, const char *text,
@@ -155,10 +220,10 @@ int ws_learn_input_fix(struct ws_learn_input *input, const char *text,
     char *name = strndup(text, (size_t)(equals - text));
     if (name == NULL)
         return ws_error_nomem(err);
-    int rc = ws_space_find(&knob, &input->testbed.space, name, err);
+    int rc = ws_space_find(&knob, &input->testbed->space, name, err);
     free(name);
     if (rc == 0)
-        rc = ws_knob_find(&value, &input->testbed.space.knobs[knob], equals + 1, err);
+        rc = ws_knob_find(&value, &input->testbed->space.knobs[knob], equals + 1, err);
     if (rc != 0)
         return rc;
     input->fixed[knob] = (int32_t)value;

@@ -1,18 +1,22 @@
 /*
  * What a learner is trained on, made from files: a testbed with its evaluator, whichever
- * of the three kinds it is (a recorded table, a device model, halves side by side), and a
- * course over it. An input must not move once made: task and course point into it.
+ * of the kinds it is (a recorded table, a device model, halves side by side), or a study,
+ * whose valid trials are a table; and a course over it. An input must not move once made:
+ * task and course point into it.
  */
 #ifndef WS_CLI_LEARN_INPUT_H
 #define WS_CLI_LEARN_INPUT_H
 
 #include "replay/school.h"
 #include "study/recorded.h"
+#include "study/study.h"
 #include "study/table.h"
 #include "study/testbed.h"
 
 struct ws_learn_input {
-    struct ws_testbed testbed;
+    const struct ws_testbed *testbed; /* `own`, or the study's */
+    struct ws_testbed own;
+    struct ws_study *study; /* NULL: it came from a testbed */
     struct ws_table table;
     struct ws_evaluator *evaluator;
     enum ws_truth truth;
@@ -24,7 +28,7 @@ struct ws_learn_input {
 /* Zero-initialise first; goes through fini after a failure, too. Fills task and course
  * with what the testbed says; the caller changes the rest. A testbed without a baseline
  * "edge-only" starts from the first setting that the evaluator has. */
-int ws_learn_input_init(struct ws_learn_input *out, const char *testbed_path,
+int ws_learn_input_init(struct ws_learn_input *out, const char *path,
                         struct ws_error *err);
 void ws_learn_input_fini(struct ws_learn_input *input);
 /* "KNOB=VALUE": a knob that is not to be touched. WS_E_NOT_FOUND, WS_E_USAGE. */

@@ -38,7 +38,7 @@ expect 1 'is not natural' run "$model" --cut 3 \
     --input "$demo/test_data_set_0/input_0.pb"
 expect 2 'a DIR or MODEL is needed' verify
 digits=$WS_SOURCE_ROOT/etc/testbeds/digits-pi4/testbed.json
-expect 2 'one TESTBED is needed' learn -o /tmp/x.json
+expect 2 'one TESTBED or STUDY is needed' learn -o /tmp/x.json
 expect 2 '-o AGENT is missing' learn "$digits"
 expect 2 'expected LO-HI' learn "$digits" -o /tmp/x.json --link 5
 expect 2 'expected KNOB=VALUE' learn "$digits" -o /tmp/x.json --fix cut

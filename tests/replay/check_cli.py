@@ -144,6 +144,13 @@ def check_agent(folder):
     assert all(link["regret"] >= -1e-9 for link in told["links"]), told
     served = run(0, *BASE, "--policy", "dvfo", "--agent", agents[0], "--json")
     assert '"dvfo"' in served.stdout
+    study = os.path.join(folder, "digits.study")
+    run(0, "profile", os.path.join(ROOT, "etc", "demo", "digits.onnx"), "--edge", "rpi4",
+        "--cloud", "gpu-server", "--virtual", "--node", "http://127.0.0.1:1", "--budget",
+        "12", "-o", study)
+    told = json.loads(run(0, "learn", study, "-o", agents[1], "--steps", "600",
+                          "--requests", "2", "--json").stdout)
+    assert told["truth"] == "modelled", told
     refuse(1, "dvfo needs an agent", *BASE, "--policy", "dvfo")
 
 
