@@ -6,7 +6,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "policy/dvfo.h"
+#include "policy/learners.h"
 #include "policy/make_plan.h"
 #include "policy/policy.h"
 
@@ -37,6 +40,37 @@ void *__wrap_realloc(void *old, size_t size)
     return __real_realloc(old, size);
 }
 
+/* An agent wants knobs with names and values, which the plan's do without. */
+static void name_knobs(struct ws_plan *plan)
+{
+    enum { VALUES = 8 }; /* as the plan's maker draws them */
+    static char names[WS_KNOBS_MAX][2], text[] = "value";
+    static struct ws_knob_value values[VALUES];
+    for (size_t i = 0; i < VALUES; i++)
+        values[i] = (struct ws_knob_value){text, NULL, 0};
+    for (size_t k = 0; k < plan->space.knob_count; k++) {
+        names[k][0] = (char)(97 + k);
+        plan->space.knobs[k] = (struct ws_knob){.name = names[k], .values = values};
+        for (size_t i = 0; i < plan->entry_count; i++) {
+            size_t count = plan->entries[i].setting.value[k] + (size_t)1;
+            assert_true(count <= VALUES);
+            if (count > plan->space.knobs[k].value_count)
+                plan->space.knobs[k].value_count = count;
+        }
+    }
+}
+
+/* The file of an agent that knows the plan's knobs and has learnt nothing. */
+static void save_agent(const char *path, const struct ws_plan *plan)
+{
+    const struct ws_learner_task task = {
+        .space = &plan->space, .cost = {10, 0}, .start = plan->entries[0].setting};
+    struct ws_learner *learner = NULL;
+    assert_int_equal(ws_learner_dvfo.create(&learner, &task, NULL), 0);
+    assert_int_equal(ws_dvfo_save(ws_dvfo_of(learner), path, NULL), 0);
+    ws_learner_destroy(learner);
+}
+
 static void test_decide_allocates_nothing(void **state)
 {
     (void)state;
@@ -56,6 +90,13 @@ static void test_decide_allocates_nothing(void **state)
         .pooled = {ratios, 3},
         .switch_ms = switch_ms,
     };
+    name_knobs(&plan);
+    char path[] = "/tmp/ws-agent-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    save_agent(path, &plan);
+    options.agent = path;
     for (const struct ws_policy_ops *const *ops = ws_policy_all(); *ops != NULL; ops++) {
         struct ws_policy *policy = NULL;
         allocations = 0;
@@ -75,11 +116,13 @@ static void test_decide_allocates_nothing(void **state)
                 continue;
             struct ws_outcome outcome = {0};
             ws_outcome_set(&outcome, WS_LATENCY_MS, 1000 * ws_rng_uniform(&rng));
+            ws_outcome_set(&outcome, WS_ENERGY_J, 1 + ws_rng_uniform(&rng));
             ws_policy_learn(policy, &decision, &now, &outcome);
         }
         assert_int_equal(allocations, before);
         ws_policy_destroy(policy);
     }
+    unlink(path);
     free_plan(&plan);
 }
 

@@ -118,7 +118,7 @@ static void test_create_refuses(void **state)
     const struct ws_policy_ops *ops = NULL;
     struct ws_error err = {0};
     assert_int_equal(ws_policy_find(&ops, "magic", &err), WS_E_USAGE);
-    assert_non_null(strstr(err.text, "dynamic-split, dynasplit, wattshed"));
+    assert_non_null(strstr(err.text, "dynamic-split, dynasplit, dvfo, wattshed"));
     for (size_t i = 0; i < 4; i++)
         plan.entries[i].outcome.known = 1u << WS_ACCURACY;
     static const char *const needy[] = {"dynasplit", "wattshed", "fastest", "thrifty"};
