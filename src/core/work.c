@@ -4,9 +4,8 @@
 #include <stddef.h>
 
 static const char *const names[] = {
-    [WS_WORK_CONV] = "conv",
-    [WS_WORK_DEPTHWISE] = "depthwise",
-    [WS_WORK_MATMUL] = "matmul",
+    [WS_WORK_CONV] = "conv",           [WS_WORK_CONV_INT8] = "conv_int8",
+    [WS_WORK_DEPTHWISE] = "depthwise", [WS_WORK_MATMUL] = "matmul",
     [WS_WORK_OTHER] = "other",
 };
 static_assert(sizeof(names) / sizeof(names[0]) == WS_WORK_CLASS_COUNT,

@@ -8,6 +8,8 @@
 
 enum ws_work_class {
     WS_WORK_CONV,      /* convolutions, grouped ones too */
+    WS_WORK_CONV_INT8, /* the same at eight bits; where a board says nothing of them, as
+                          conv */
     WS_WORK_DEPTHWISE, /* convolutions with one input channel a group */
     WS_WORK_MATMUL,    /* matrix products: fully connected, attention, recurrent */
     WS_WORK_OTHER,     /* all else; it moves bytes and multiplies next to nothing */
@@ -23,7 +25,8 @@ struct ws_work {
 /* As much for each of `count` samples. */
 void ws_work_scale(struct ws_work *work, double count);
 
-/* "conv", "depthwise", "matmul", "other"; NULL from WS_WORK_CLASS_COUNT on. */
+/* "conv", "conv_int8", "depthwise", "matmul", "other"; NULL from WS_WORK_CLASS_COUNT on.
+ */
 const char *ws_work_class_name(enum ws_work_class which);
 
 #endif

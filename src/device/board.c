@@ -328,6 +328,8 @@ static int read_unit(struct unit *out, const struct ws_board *board,
         rc = ws_json_member(&member, node, "macs_per_s", err);
     if (rc == 0)
         rc = read_rates(out->macs_per_s, &member, err);
+    if (rc == 0 && out->macs_per_s[WS_WORK_CONV_INT8] <= 0)
+        out->macs_per_s[WS_WORK_CONV_INT8] = out->macs_per_s[WS_WORK_CONV];
     if (rc == 0 && ws_json_find(&member, node, "bytes_per_s"))
         rc = read_rates(out->bytes_per_s, &member, err);
     if (rc == 0 && ws_json_find(&member, node, "crossing_bytes_per_s"))

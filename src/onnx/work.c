@@ -173,8 +173,8 @@ static const struct family {
     {"Conv", conv_macs, 1, WS_WORK_CONV},
     {"FusedConv", conv_macs, 1, WS_WORK_CONV},
     {"NhwcFusedConv", conv_macs, 1, WS_WORK_CONV},
-    {"ConvInteger", conv_macs, 1, WS_WORK_CONV},
-    {"QLinearConv", conv_macs, 3, WS_WORK_CONV},
+    {"ConvInteger", conv_macs, 1, WS_WORK_CONV_INT8},
+    {"QLinearConv", conv_macs, 3, WS_WORK_CONV_INT8},
     {"ConvTranspose", conv_transpose_macs, 1, WS_WORK_CONV},
     {"MatMul", matmul_macs, 1, WS_WORK_MATMUL},
     {"FusedMatMul", matmul_macs, 1, WS_WORK_MATMUL},
@@ -302,8 +302,21 @@ static int is_depthwise(const struct ws_graph *graph, const struct ws_node *node
                         const struct family *family)
 {
     const struct ws_value *w = input_of(graph, node, family->at);
-    return family->class == WS_WORK_CONV && w != NULL && w->rank > 2 &&
-           dim_of(w, 1) == 1 && ws_node_int(node->proto, "group", 1) > 1;
+    int is_conv = family->class == WS_WORK_CONV || family->class == WS_WORK_CONV_INT8;
+    return is_conv && w != NULL && w->rank > 2 && dim_of(w, 1) == 1 &&
+           ws_node_int(node->proto, "group", 1) > 1;
+}
+
+/* A float convolution of weights that were quantised: the form that QDQ models have, and
+ * that runtimes make one of eight bits. */
+static int is_dequantised(const struct ws_graph *graph, const struct ws_node *node,
+                          const struct family *family)
+{
+    const struct ws_value *w = input_of(graph, node, family->at);
+    if (family->class != WS_WORK_CONV || w == NULL || w->producer == WS_NONE)
+        return 0;
+    const char *op = ws_proto_text(graph->nodes[w->producer].proto->op_type);
+    return strcmp(op, "DequantizeLinear") == 0;
 }
 
 void ws_graph_work(struct ws_work *out, const struct ws_graph *graph, size_t first,
@@ -316,6 +329,8 @@ void ws_graph_work(struct ws_work *out, const struct ws_graph *graph, size_t fir
         enum ws_work_class class = family == NULL ? WS_WORK_OTHER : family->class;
         if (family != NULL && is_depthwise(graph, node, family))
             class = WS_WORK_DEPTHWISE;
+        else if (family != NULL && is_dequantised(graph, node, family))
+            class = WS_WORK_CONV_INT8;
         if (node->is_constant || !node->is_needed)
             continue;
         out->macs[class] += (double)node->macs;

@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include "split/demand.h"
+
 /* Loads the segment 0..cut and lets it go. */
 static void touch(struct demo_net *net, size_t cut)
 {
@@ -132,12 +134,44 @@ static void test_splitter_leaves_no_files(void **state)
     assert_int_equal(left, 2);
 }
 
+/* The same network in float and in QDQ form: as many multiplications, but of another
+ * class, save for the last layer, which stays float. */
+static void test_splitter_work_int8(void **state)
+{
+    static const char *const names[] = {"w10", "w10_int8"};
+    const struct ws_splitter_options options = {.level = WS_LEVEL_ALL};
+    struct ws_engine *engine = NULL;
+    struct ws_work work[2];
+    (void)state;
+    assert_int_equal(
+        ws_engine_create(&engine, &(struct ws_engine_options){.threads = 1}, NULL), 0);
+    for (size_t i = 0; i < 2; i++) {
+        struct ws_splitter *splitter = NULL;
+        struct ws_error err = {0};
+        char path[4096];
+        (void)snprintf(path, sizeof(path), "%s/etc/cifar/%s.onnx",
+                       getenv("WS_SOURCE_ROOT"), names[i]);
+        if (ws_splitter_create(&splitter, engine, path, &options, &err) != 0)
+            fail_msg("%s", err.text);
+        const struct ws_cuts *cuts = ws_splitter_cuts(splitter);
+        ws_work_of_segment(&work[i], cuts, 0, cuts->count - 1);
+        ws_splitter_destroy(splitter);
+    }
+    ws_engine_destroy(engine);
+    assert_true(work[0].macs[WS_WORK_CONV] > 5e6);
+    assert_near(work[0].macs[WS_WORK_CONV_INT8], 0, 0);
+    assert_near(work[1].macs[WS_WORK_CONV], 0, 0);
+    assert_near(work[1].macs[WS_WORK_CONV_INT8], work[0].macs[WS_WORK_CONV], 0);
+    assert_near(work[1].macs[WS_WORK_MATMUL], work[0].macs[WS_WORK_MATMUL], 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_splitter_keeps_without_budget),
         cmocka_unit_test(test_splitter_drops_the_oldest),
         cmocka_unit_test(test_splitter_middle_segment),
+        cmocka_unit_test(test_splitter_work_int8),
         cmocka_unit_test(test_splitter_bad_model),
         cmocka_unit_test(test_splitter_leaves_no_files),
     };
