@@ -1,5 +1,6 @@
-/* A batch over real nodes, each a process of its own that can be killed and stopped. How
- * often: WS_KILLS, a few by default; tools/soak asks for two hundred. */
+/* A batch over real nodes, each a process of its own that can be killed and stopped, and
+ * that passes for a slow board, so that times mean something here. How often one is
+ * killed: WS_KILLS, a few by default; tools/soak asks for two hundred. */
 #include "check.h"
 
 #include <errno.h>
@@ -18,11 +19,14 @@
 #include "node/measure.h"
 #include "onnx/npy.h"
 
-enum { NODES = 3, VARIANTS = 4, REPEATS = 20, KILLS = 4, CLASSES = 10 };
+enum { NODES = 3, VARIANTS = 4, REPEATS = 10, KILLS = 4, CLASSES = 10 };
 
-static const char *const variants[VARIANTS] = {"w4", "w6", "w10", "w20"};
+static const char *const boards[NODES] = {"xu4", "pi4", "nano"};
+
+static const char *const variants[VARIANTS] = {"w4", "w6", "w6_int8", "w10"};
 
 struct process {
+    const char *board;
     pid_t pid;
     char url[80];
     char listen[80]; /* the same address again after a kill */
@@ -40,12 +44,14 @@ struct scene {
 /* Starts `wattshed node` and reads the address that it prints. */
 static void start_node(struct process *process)
 {
-    char paths[VARIANTS][512];
+    char paths[VARIANTS][512], board[512];
     int ends[2];
     size_t size = 0;
     for (size_t j = 0; j < VARIANTS; j++)
         snprintf(paths[j], sizeof(paths[j]), "%s/etc/cifar/%s.onnx",
                  getenv("WS_SOURCE_ROOT"), variants[j]);
+    snprintf(board, sizeof(board), "%s/etc/clusters/cifar/%s.json",
+             getenv("WS_SOURCE_ROOT"), process->board);
     assert_int_equal(pipe(ends), 0);
     process->pid = fork();
     assert_true(process->pid >= 0);
@@ -53,8 +59,8 @@ static void start_node(struct process *process)
         (void)dup2(ends[1], STDOUT_FILENO);
         (void)close(ends[0]);
         (void)close(ends[1]);
-        execl(getenv("WS_PROGRAM"), "wattshed", "node", "--threads", "1", "--slots", "1",
-              "--listen", process->listen, paths[0], paths[1], paths[2], paths[3],
+        execl(getenv("WS_PROGRAM"), "wattshed", "node", "--threads", "1", "--emulate",
+              board, "--listen", process->listen, paths[0], paths[1], paths[2], paths[3],
               (char *)NULL);
         _exit(127);
     }
@@ -125,6 +131,7 @@ static int setup(void **state)
     struct scene *scene = calloc(1, sizeof(*scene));
     *state = scene;
     for (size_t i = 0; i < NODES; i++) {
+        scene->nodes[i].board = boards[i];
         snprintf(scene->nodes[i].listen, sizeof(scene->nodes[i].listen), "127.0.0.1:0");
         start_node(&scene->nodes[i]);
     }
@@ -211,11 +218,11 @@ static void test_run_gives_every_result(void **state)
     struct ws_batch_result result;
     const struct ws_batch_options options = {.cluster = &scene->cluster,
                                              .inputs = &scene->inputs,
-                                             .min_accuracy = 0.7,
-                                             .images_per_s = 20000};
+                                             .min_accuracy = 0.65,
+                                             .images_per_s = 1500};
     run(&result, &options);
     check_rows(scene, &result);
-    assert_true(result.state.accuracy >= 0.7 - 1e-9);
+    assert_true(result.state.accuracy >= 0.65 - 1e-9);
     assert_true(result.time_s > 0);
     ws_batch_result_fini(&result);
 }
@@ -242,7 +249,29 @@ static void mend(struct process *process)
     start_node(process);
 }
 
-/* A node dies at a random point: nothing lost, doubled or wrong. */
+/* The least time from now on in which those who are left can do what is left, as a
+ * planner sees it that knows at once. */
+static double ideal_s(const struct ws_cluster *cluster, size_t images, size_t dead)
+{
+    struct ws_share *share = NULL;
+    struct ws_share_plan plan;
+    struct ws_share_level levels[NODES];
+    struct ws_share_node left[NODES];
+    struct ws_share_problem problem = {.nodes = left, .images = images};
+    for (size_t i = 0; i < NODES; i++) {
+        levels[i] = (struct ws_share_level){
+            cluster->nodes[i].speeds[VARIANTS - 1].image_s, 0.8, 0};
+        if (i != dead)
+            left[problem.node_count++] = (struct ws_share_node){&levels[i], 1, 0};
+    }
+    assert_int_equal(ws_share_create(&share, NULL), 0);
+    assert_int_equal(ws_share_solve(&plan, share, &problem, NULL), 0);
+    ws_share_destroy(share);
+    return plan.time_s;
+}
+
+/* A node dies at a random point: nothing lost, doubled or wrong. Everything is asked for
+ * at the greatest accuracy, so that time is what gives. */
 static void test_run_survives_kills(void **state)
 {
     struct scene *scene = *state;
@@ -253,32 +282,41 @@ static void test_run_survives_kills(void **state)
     if (asked != NULL)
         assert_int_equal(ws_parse_size(&kills, asked, 1, 100000, "WS_KILLS", NULL), 0);
     double *added_s = calloc(kills, sizeof(*added_s));
+    double *over_s = calloc(kills, sizeof(*over_s));
     ws_rng_init(&rng, 5);
-    const struct ws_batch_options options = {.cluster = &scene->cluster,
-                                             .inputs = &scene->inputs,
-                                             .min_accuracy = 0.81,
-                                             .patience_ms = 60000};
+    const struct ws_batch_options options = {
+        .cluster = &scene->cluster, .inputs = &scene->inputs, .patience_ms = 60000};
     run(&result, &options);
     double calm_s = result.time_s;
     ws_batch_result_fini(&result);
     for (size_t k = 0; k < kills; k++) {
         pthread_t thread;
-        struct killer killer = {.process = &scene->nodes[ws_rng_below(&rng, NODES)],
+        size_t node = ws_rng_below(&rng, NODES);
+        struct killer killer = {.process = &scene->nodes[node],
                                 .kill_ns = (int64_t)(1e9 * calm_s * ws_rng_uniform(&rng)),
                                 .signal = SIGKILL};
         assert_int_equal(pthread_create(&thread, NULL, strike, &killer), 0);
         run(&result, &options);
         (void)pthread_join(thread, NULL);
         check_rows(scene, &result);
-        struck += 1e9 * result.time_s > (double)killer.kill_ns;
         reissued += result.state.reissued;
-        added_s[k] = result.time_s - calm_s;
+        if (result.loss_s >= 0) {
+            size_t left = (size_t)scene->inputs.dims[0] - result.at_loss.done;
+            double best_s = result.loss_s + ideal_s(&scene->cluster, left, node);
+            added_s[struck] = result.time_s - calm_s;
+            over_s[struck++] = result.time_s - best_s;
+        }
         ws_batch_result_fini(&result);
         mend(killer.process);
     }
-    print_message("%zu kills, %zu during the batch of %.3f s; %zu inputs went out again; "
-                  "median %.3f s longer\n",
-                  kills, struck, calm_s, reissued, ws_stats_median(added_s, kills));
+    print_message(
+        "%zu kills, %zu during the batch of %.3f s; %zu inputs went out again; ", kills,
+        struck, calm_s, reissued);
+    if (struck > 0)
+        print_message("median %.3f s longer, %.3f s over an ideal plan of what was left",
+                      ws_stats_median(added_s, struck), ws_stats_median(over_s, struck));
+    print_message("\n");
+    free(over_s);
     free(added_s);
 }
 
@@ -359,7 +397,7 @@ static void test_run_without_one(void **state)
 static void test_measure_fills_in(void **state)
 {
     struct scene *scene = *state;
-    struct ws_cluster measured = scene->cluster;
+    struct ws_cluster measured = scene->cluster; /* whose strings it shares */
     const struct ws_measure_options options = {
         .inputs = &scene->few, .labels = &scene->labels, .rounds = 3, .many = 16};
     struct ws_error err = {0};
@@ -380,10 +418,12 @@ static void test_measure_fills_in(void **state)
         for (size_t j = 0; j < VARIANTS; j++) {
             assert_true(measured.nodes[i].speeds[j].is_measured);
             assert_true(measured.nodes[i].speeds[j].image_s > 0);
-            assert_false(measured.nodes[i].speeds[j].knows_energy);
+            assert_true(measured.nodes[i].speeds[j].knows_energy);
+            assert_true(measured.nodes[i].speeds[j].image_j > 0);
         }
     }
     assert_int_equal(ws_cluster_check_measured(&measured, &err), 0);
+    scene->cluster = measured;
     struct ws_tensor none = scene->few;
     none.dims[0] = 1;
     const struct ws_measure_options little = {.inputs = &none};
@@ -410,13 +450,13 @@ static void test_refresh_moves_half_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_run_one_variant), /* the others' reference */
+        cmocka_unit_test(test_run_one_variant),  /* the others' reference */
+        cmocka_unit_test(test_measure_fills_in), /* and their speeds */
         cmocka_unit_test(test_run_gives_every_result),
         cmocka_unit_test(test_run_survives_kills),
         cmocka_unit_test(test_run_passes_by_a_hung_node),
         cmocka_unit_test(test_run_without_one),
         cmocka_unit_test(test_run_says_what_is_wrong),
-        cmocka_unit_test(test_measure_fills_in),
         cmocka_unit_test(test_refresh_moves_half_way),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
