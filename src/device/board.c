@@ -799,13 +799,12 @@ int64_t ws_stretch_until(int64_t start_ns, double modelled_ms)
     /* A sleep ends late by the kernel's timer slack, 50 us by default; the rest of the
      * way is walked. */
     const int64_t walk_ns = 80000;
+    const int64_t punctual_ns = 100000;
     int64_t until_ns = start_ns + (int64_t)(modelled_ms * 1e6);
     int64_t now_ns = ws_clock_now_ns();
-    if (now_ns > until_ns)
-        return now_ns - until_ns;
     if (until_ns - now_ns > walk_ns)
         ws_clock_sleep_until(until_ns - walk_ns);
-    while (ws_clock_now_ns() < until_ns)
+    while ((now_ns = ws_clock_now_ns()) < until_ns)
         ;
-    return 0;
+    return now_ns - until_ns > punctual_ns ? now_ns - until_ns : 0;
 }

@@ -75,8 +75,9 @@ void ws_binding_setting(struct ws_setting *out, const struct ws_binding *binding
                         const struct ws_setting *setting);
 
 /* Waits until `modelled_ms` after start_ns (ws_clock_now_ns). 0, or by how many
- * nanoseconds that was over already: this machine was too slow to pass for that one, and
- * whoever shows the time says so. */
+ * nanoseconds that was missed, where it was by more than a tenth of a millisecond: this
+ * machine was too slow to pass for that one, or too busy, and whoever shows the time says
+ * so. */
 int64_t ws_stretch_until(int64_t start_ns, double modelled_ms);
 
 #endif
