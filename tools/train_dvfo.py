@@ -292,6 +292,12 @@ def best_of(values, loss):
     return min(values, key=lambda value: float(loss(value)))
 
 
+def pool(edge, cloud, weight, temperature):
+    """Logits of the logarithmic pool of two rows of probabilities."""
+    return (weight * torch.log(edge.clamp_min(1e-30))
+            + (1 - weight) * torch.log(cloud.clamp_min(1e-30))) / temperature
+
+
 def fit_fusion(net, pixels, labels):
     """Temperature of each half and lambda by likelihood, for each share."""
     temperatures = [round(0.5 + 0.05 * i, 2) for i in range(51)]
@@ -303,10 +309,13 @@ def fit_fusion(net, pixels, labels):
         chosen = [best_of(temperatures, lambda t, z=z: F.cross_entropy(z / t, labels))
                   for z in halves]
         edge, cloud = (F.softmax(z / t, 1) for z, t in zip(halves, chosen))
-        weight = best_of(lambdas, lambda w: F.nll_loss(
-            torch.log(w * edge + (1 - w) * cloud + 1e-12), labels))
+        # At the ends there is only one half.
+        weights = {0: [1.0], 1: [0.0]}.get(share, lambdas)
+        weight, warmth = best_of(
+            [(w, t) for w in weights for t in temperatures[:21]],
+            lambda wt: F.cross_entropy(pool(edge, cloud, *wt), labels))
         rows.append({"share": share, "lambda": weight, "edge_temperature": chosen[0],
-                     "cloud_temperature": chosen[1]})
+                     "cloud_temperature": chosen[1], "temperature": warmth})
     return rows
 
 
@@ -328,7 +337,7 @@ def report(net, pixels, labels, fusion):
     losses = []
     for row in fusion:
         edge, cloud = probabilities(answers(net, extracted, row["share"]), row)
-        p = row["lambda"] * edge + (1 - row["lambda"]) * cloud
+        p = pool(edge, cloud, row["lambda"], row["temperature"])
         loss = whole - top1(p, labels)
         if 0 < row["share"] < 1:
             losses.append(loss)
@@ -511,7 +520,7 @@ def write_reference(net, fusion, path):
         extracted = extract_all(net, drawn_picture(number))
         for row in fusion[1:-1:4]:
             edge, cloud = probabilities(answers(net, extracted, row["share"]), row)
-            fused = row["lambda"] * edge + (1 - row["lambda"]) * cloud
+            fused = F.softmax(pool(edge, cloud, row["lambda"], row["temperature"]), 1)
             rows.append({"picture": number, "share": row["share"]} | {
                 name: [round(x, 6) for x in p[0].tolist()]
                 for name, p in (("edge", edge), ("cloud", cloud), ("fused", fused))})

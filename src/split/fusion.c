@@ -22,6 +22,7 @@ struct ws_fusion ws_fusion_at(const struct ws_fusion *table, size_t count, doubl
             between(low->edge_temperature, high->edge_temperature, along);
         at.cloud_temperature =
             between(low->cloud_temperature, high->cloud_temperature, along);
+        at.temperature = between(low->temperature, high->temperature, along);
     }
     at.share = share;
     return at;
@@ -42,11 +43,14 @@ void ws_fusion_probabilities(float *out, const float *logits, size_t count,
         out[i] = (float)((double)out[i] / sum);
 }
 
-void ws_fusion_mix(float *out, const float *edge, const float *cloud, size_t count,
-                   double lambda)
+void ws_fusion_pool(float *out, const float *edge, const float *cloud, size_t count,
+                    double lambda, double temperature)
 {
+    static const double least = 1e-30; /* next to impossible, and finite */
     for (size_t i = 0; i < count; i++)
-        out[i] = (float)(lambda * (double)edge[i] + (1 - lambda) * (double)cloud[i]);
+        out[i] = (float)(lambda * log(fmax((double)edge[i], least)) +
+                         (1 - lambda) * log(fmax((double)cloud[i], least)));
+    ws_fusion_probabilities(out, out, count, temperature);
 }
 
 static int compare_descending(const void *a, const void *b)

@@ -415,7 +415,7 @@ void ws_halves_fuse(float *out, float *edge, float *cloud, const struct ws_halve
     if (cloud != NULL)
         ws_fusion_probabilities(cloud, cloud, classes, fusion.cloud_temperature);
     if (edge != NULL && cloud != NULL)
-        ws_fusion_mix(out, edge, cloud, classes, lambda);
+        ws_fusion_pool(out, edge, cloud, classes, lambda, fusion.temperature);
     else if (out != edge && out != cloud)
         memcpy(out, edge != NULL ? edge : cloud, classes * sizeof(*out));
 }

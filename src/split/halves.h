@@ -74,7 +74,7 @@ int ws_halves_edge(float *logits, struct ws_halves *halves,
                    const struct ws_division *division, int all_maps,
                    struct ws_error *err);
 /* Logits of the halves (NULL where there is none) become probabilities in place, and
- * out[class_count], which may be either, their mixture. A negative lambda is the one that
+ * out[class_count], which may be either, their pool. A negative lambda is the one that
  * was fitted for the share. */
 void ws_halves_fuse(float *out, float *edge, float *cloud, const struct ws_halves *halves,
                     double share, double lambda);

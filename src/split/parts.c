@@ -50,8 +50,8 @@ static int read_path(struct ws_parts *parts, enum ws_parts_file file, const char
 static int read_fusion_row(struct ws_parts *parts, const struct ws_json *row,
                            struct ws_error *err)
 {
-    static const char *const keys[] = {"share", "lambda", "edge_temperature",
-                                       "cloud_temperature", NULL};
+    static const char *const keys[] = {
+        "share", "lambda", "edge_temperature", "cloud_temperature", "temperature", NULL};
     struct ws_fusion fusion = {0};
     int rc = ws_json_only(row, keys, err);
     if (rc == 0)
@@ -64,6 +64,8 @@ static int read_fusion_row(struct ws_parts *parts, const struct ws_json *row,
     if (rc == 0)
         rc = ws_json_get_double(&fusion.cloud_temperature, row, "cloud_temperature", 1e-3,
                                 1e3, err);
+    if (rc == 0)
+        rc = ws_json_get_double(&fusion.temperature, row, "temperature", 1e-3, 1e3, err);
     if (rc == 0 && parts->fusion_count > 0 &&
         parts->fusion[parts->fusion_count - 1].share >= fusion.share)
         rc = ws_json_fail(row, WS_E_FORMAT, err, "expected a larger share than before");

@@ -29,26 +29,37 @@ static void test_probabilities_of_large_logits(void **state)
     assert_near((double)p[2], 0.5, 0);
 }
 
-static void test_mix(void **state)
+/* Fourths and halves: roots and powers of two that can be worked out by hand. */
+static void test_pool(void **state)
 {
     (void)state;
-    const float edge[] = {0.5F, 0.25F, 0.25F}, cloud[] = {0, 0.75F, 0.25F};
+    const float edge[] = {0.5F, 0.25F, 0.25F}, cloud[] = {0.125F, 0.5F, 0.375F};
     float p[3];
-    ws_fusion_mix(p, edge, cloud, 3, 0.25);
-    assert_near((double)p[0], 0.125, 1e-7);
-    assert_near((double)p[1], 0.625, 1e-7);
-    assert_near((double)p[2], 0.25, 1e-7);
-    ws_fusion_mix(p, edge, cloud, 3, 1);
-    assert_memory_equal(p, edge, sizeof(p));
-    ws_fusion_mix(p, edge, cloud, 3, 0);
-    assert_memory_equal(p, cloud, sizeof(p));
+    ws_fusion_pool(p, edge, cloud, 3, 0.5, 1);
+    double a = 0.25, b = sqrt(0.125), c = sqrt(0.25 * 0.375);
+    assert_near((double)p[0], a / (a + b + c), 1e-6);
+    assert_near((double)p[1], b / (a + b + c), 1e-6);
+    /* At half the temperature every product is squared. */
+    ws_fusion_pool(p, edge, cloud, 3, 0.5, 0.5);
+    assert_near((double)p[1], b * b / (a * a + b * b + c * c), 1e-6);
+    ws_fusion_pool(p, edge, cloud, 3, 1, 1);
+    for (int i = 0; i < 3; i++)
+        assert_near((double)p[i], (double)edge[i], 1e-6);
+    ws_fusion_pool(p, edge, cloud, 3, 0, 1);
+    for (int i = 0; i < 3; i++)
+        assert_near((double)p[i], (double)cloud[i], 1e-6);
+    /* What one half rules out stays ruled out, and nothing is not a number. */
+    const float sure[] = {1, 0, 0};
+    ws_fusion_pool(p, sure, cloud, 3, 0.5, 1);
+    assert_near((double)p[0], 1, 1e-6);
+    assert_near((double)p[1], 0, 1e-6);
 }
 
 static void test_interpolation(void **state)
 {
     (void)state;
     static const struct ws_fusion table[] = {
-        {0.2, 0.9, 1.0, 3.0}, {0.4, 0.5, 2.0, 1.0}, {0.8, 0.1, 2.5, 1.5}};
+        {0.2, 0.9, 1.0, 3.0, 1}, {0.4, 0.5, 2.0, 1.0, 3}, {0.8, 0.1, 2.5, 1.5, 1}};
     static const struct {
         double share, lambda, edge, cloud;
     } rows[] = {
@@ -64,6 +75,7 @@ static void test_interpolation(void **state)
         assert_near(at.cloud_temperature, rows[i].cloud, 1e-12);
     }
     assert_near(ws_fusion_at(table, 1, 0.9).lambda, 0.9, 0);
+    assert_near(ws_fusion_at(table, 3, 0.3).temperature, 2, 1e-12);
 }
 
 static void test_attention_held(void **state)
@@ -93,7 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_probabilities),
         cmocka_unit_test(test_probabilities_of_large_logits),
-        cmocka_unit_test(test_mix),
+        cmocka_unit_test(test_pool),
         cmocka_unit_test(test_interpolation),
         cmocka_unit_test(test_attention_held),
     };

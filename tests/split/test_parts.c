@@ -12,7 +12,7 @@
     "\"net_cloud.onnx\", \"whole\": \"w.onnx\""
 #define ROW(share)                                                                       \
     "{\"share\": " share ", \"lambda\": 0.5, \"edge_temperature\": 1, "                  \
-    "\"cloud_temperature\": 2}"
+    "\"cloud_temperature\": 2, \"temperature\": 0.9}"
 
 static int load(struct ws_parts *out, const char *text, struct ws_error *err)
 {
@@ -42,6 +42,7 @@ static void test_parts(void **state)
     assert_int_equal(parts.fusion_count, 2);
     assert_near(parts.fusion[1].share, 1, 0);
     assert_near(parts.fusion[1].cloud_temperature, 2, 0);
+    assert_near(parts.fusion[1].temperature, 0.9, 0);
     ws_parts_fini(&parts);
 }
 
@@ -65,7 +66,7 @@ static void test_parts_refuses(void **state)
         {"{\"maps\": 64, " FILES ", \"fusion\": [" ROW("1.5") "]}", WS_E_LIMIT,
          "fusion[0].share"},
         {"{\"maps\": 64, " FILES ", \"fusion\": [{\"share\": 0, \"lambda\": 0.5, "
-         "\"edge_temperature\": 0, \"cloud_temperature\": 1}]}",
+         "\"edge_temperature\": 0, \"cloud_temperature\": 1, \"temperature\": 1}]}",
          WS_E_LIMIT, "edge_temperature"},
         {"{\"maps\": 64, " FILES ", \"fusion\": [" ROW("0") "], \"map\": 1}", WS_E_FORMAT,
          "map"},
