@@ -367,25 +367,23 @@ static size_t quota_of(const struct node *node)
     return sum;
 }
 
-/* Images of the next chunk: as in a long run, but a small one where nothing hides its
- * exchange, and smaller ones towards the end of a share, so that it does not end in one
- * lump; not so small that requests cost more than images. */
+/* Images of the next chunk: as in a long run, but few where nothing hides the exchange,
+ * and fewer towards the end of a share, so that it does not end in one lump; though not
+ * so few there that requests cost more than images, or that little of an exchange is
+ * hidden. */
 static size_t chunk_size(const struct node *node, size_t level)
 {
     size_t size = node->chunk[level], quota = node->quota[level];
-    size_t least = 1 + (size_t)(node->request_s / node->levels[level].image_s);
     size_t end = 1 + quota_of(node) / (2 * WS_DISPATCH_DEPTH);
+    size_t dear = 1 + (size_t)(node->request_s / node->levels[level].image_s);
+    size_t hidden = (node->chunk[level] + 1) / 2;
+    end = end > dear ? end : dear;
+    end = end > hidden ? end : hidden;
     if (in_hand(node) == 0)
         size = (size + 3) / 4;
     else if (node->is_starting)
         size = (size + 1) / 2;
     size = size < end ? size : end;
-    /* Half of what hides an exchange is the least that still hides most of it. */
-    size_t hidden = (node->chunk[level] + 1) / 2;
-    least = least > hidden ? least : hidden;
-    size = size > least ? size : least;
-    if (size > node->chunk[level])
-        size = node->chunk[level];
     return size < quota ? size : quota;
 }
 
@@ -422,6 +420,23 @@ static void plan_if_stale(struct ws_dispatch *dispatch, double now_s)
         (void)make_plan(dispatch, now_s, NULL);
 }
 
+static void forget(struct node *node, struct outstanding *which)
+{
+    size_t index = (size_t)(which - node->outstanding);
+    node->outstanding_count--;
+    memmove(which, which + 1,
+            (node->outstanding_count - index) * sizeof(node->outstanding[0]));
+}
+
+/* There is one: a node has at most so many chunks that are not. */
+static struct outstanding *oldest_late(struct node *node)
+{
+    struct outstanding *which = node->outstanding;
+    while (!which->is_late)
+        which++;
+    return which;
+}
+
 int ws_dispatch_next(struct ws_dispatch *dispatch, struct ws_dispatch_chunk *out,
                      size_t number, double now_s)
 {
@@ -453,9 +468,8 @@ int ws_dispatch_next(struct ws_dispatch *dispatch, struct ws_dispatch_chunk *out
                                       .count = count,
                                       .sent_s = now_s,
                                       .expected_s = begin_s + takes_s};
-    if (node->outstanding_count == CHUNKS) /* the oldest late one is forgotten */
-        memmove(node->outstanding, node->outstanding + 1,
-                --node->outstanding_count * sizeof(node->outstanding[0]));
+    if (node->outstanding_count == CHUNKS)
+        forget(node, oldest_late(node));
     node->outstanding[node->outstanding_count++] = (struct outstanding){
         .chunk = *out,
         .overdue_s = out->expected_s + node->delay_s +
@@ -475,14 +489,6 @@ static struct outstanding *find_outstanding(struct node *node, uint64_t id)
             return &node->outstanding[i];
     }
     return NULL;
-}
-
-static void forget(struct node *node, struct outstanding *which)
-{
-    size_t index = (size_t)(which - node->outstanding);
-    node->outstanding_count--;
-    memmove(which, which + 1,
-            (node->outstanding_count - index) * sizeof(node->outstanding[0]));
 }
 
 /* The inputs of a chunk that have no result become pending again. */
