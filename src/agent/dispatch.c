@@ -19,6 +19,8 @@ static const double DRIFT = 0.08;   /* of a node's speed that makes a plan stale
 static const double LEARN = 0.5;    /* weight of the newest measurement, if it is long */
 static const double LEARN_S = 0.05; /* one of this length by the profile weighs half */
 static const double LEAP = 2.0;     /* no single one changes more than by this factor */
+static const double STEADY = 0.1;   /* weight of the newest deviation */
+static const double RESERVE_MAX = 0.3;   /* however unsteady the nodes are */
 static const double OVERDUE_SHARE = 1.0; /* of a chunk's time, over what was expected */
 static const double OVERDUE_S = 0.05;    /* and at least this */
 static const double CHUNK_S = 0.25;      /* no chunk is meant to take longer */
@@ -74,6 +76,7 @@ struct ws_dispatch {
     size_t part;            /* of SPENDINGS */
     double right, energy_j; /* of what is done */
     double out_right;       /* of what is out */
+    double unsteady; /* mean deviation of what chunks take from what was expected */
     double start_s, planned_s;
     int is_stale;
     int is_urgent; /* stale for more than a drift of speeds */
@@ -141,6 +144,13 @@ static size_t up_count(const struct ws_dispatch *dispatch)
     return count;
 }
 
+/* As asked for, and more where nodes turn out to be less steady than that. */
+static double reserve_of(const struct ws_dispatch *dispatch)
+{
+    double asked = dispatch->options.reserve;
+    return asked > 0 ? fmax(asked, fmin(RESERVE_MAX, dispatch->unsteady)) : 0.0;
+}
+
 /* The problem of what is pending. Nodes that are away are left out; *map says which are
  * which. */
 static void pose(struct ws_share_problem *out, struct ws_share_node *nodes, size_t *map,
@@ -159,7 +169,7 @@ static void pose(struct ws_share_problem *out, struct ws_share_node *nodes, size
     if (options->images_per_s > 0) {
         double whole_s = (double)options->images / options->images_per_s;
         double left_s = dispatch->start_s + whole_s - now_s;
-        double kept_s = options->reserve * fmax(left_s, 0.3 * whole_s);
+        double kept_s = reserve_of(dispatch) * fmax(left_s, 0.3 * whole_s);
         /* Too late already is still a requirement: as soon as possible. */
         out->budget_s = fmax(1e-6, left_s - kept_s);
     }
@@ -532,6 +542,9 @@ static void learn(struct ws_dispatch *dispatch, const struct ws_dispatch_chunk *
     double weight = LEARN * node->told_s / (node->told_s + LEARN_S);
     int is_link = node->took_s / node->unlearnt <= node->send_s * (1.0 + DRIFT);
     /* At the link's own pace nothing shows how much faster the node could be. */
+    double off = fmin(1.0, fabs(ratio / node->scale - 1.0));
+    if (!is_link)
+        dispatch->unsteady += STEADY * (off - dispatch->unsteady);
     if (!is_link || ratio < node->scale) {
         /* A machine that stood still for a moment is not slow for good. */
         ratio = fmin(LEAP * node->scale, fmax(node->scale / LEAP, ratio));

@@ -46,7 +46,8 @@ struct ws_dispatch_options {
     enum ws_share_goal goal;
     enum ws_share_keep keep;
     /* Share of the time left that a plan keeps back for what it does not foresee, and at
-     * least three tenths of that share of the whole time. */
+     * least three tenths of that share of the whole time; more where nodes turn out to be
+     * less steady. 0: nothing at all. */
     double reserve;
     size_t chunk_max; /* images of one chunk; 0: as many as suit */
     /* A plan to carry out as it is, [node_count * WS_SHARE_LEVELS_MAX]: for comparing
