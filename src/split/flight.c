@@ -9,6 +9,7 @@ struct ws_flight {
     const struct ws_executor_way *way;
     struct ws_passage *passage;
     int64_t start_ns, head_end_ns;
+    int64_t head_ns; /* what the head took, stretched */
     /* Of an emulated edge: waiting that stretched its work, its energy, and what this
      * machine was too slow by. */
     int64_t waited_ns, late_ns;
@@ -18,7 +19,9 @@ struct ws_flight {
     int64_t end_ns;       /* of the last phase */
 };
 
-/* Lets what ran here since start_ns take as long as on the emulated board. */
+/* Lets what ran here since start_ns take as long as on the emulated board. Where it was
+ * through in time, that is the time it counts for: that a busy machine wakes us late is
+ * nothing the emulated one would do. */
 static int stretch(struct ws_flight *flight, double *out_j, const struct ws_work *work,
                    int64_t start_ns, struct ws_error *err)
 {
@@ -32,7 +35,8 @@ static int stretch(struct ws_flight *flight, double *out_j, const struct ws_work
         return rc;
     int64_t computed = ws_clock_now_ns();
     int64_t late_ns = ws_stretch_until(start_ns, modelled_ms);
-    flight->waited_ns += ws_clock_now_ns() - computed;
+    if (late_ns == 0)
+        flight->waited_ns += (int64_t)(modelled_ms * 1e6) - (computed - start_ns);
     flight->late_ns = late_ns > flight->late_ns ? late_ns : flight->late_ns;
     return 0;
 }
@@ -72,6 +76,9 @@ int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
     if (rc == 0)
         rc = start_beside(flight, err);
     flight->end_ns = flight->head_end_ns = ws_clock_now_ns();
+    flight->head_ns = flight->end_ns - flight->start_ns;
+    if (rc == 0 && executor->board != NULL)
+        flight->head_ns = ws_passage_times(flight->passage)->total_ns + flight->waited_ns;
     if (rc != 0)
         ws_flight_destroy(flight);
     else
@@ -156,7 +163,7 @@ static double ms(int64_t ns)
 
 double ws_flight_head_ms(const struct ws_flight *flight)
 {
-    return ms(flight->head_end_ns - flight->start_ns);
+    return ms(flight->head_ns);
 }
 
 int ws_flight_head_energy(double *out_j, const struct ws_flight *flight,
