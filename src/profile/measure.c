@@ -504,7 +504,8 @@ int ws_measurer_run(struct ws_study_trial *out, struct ws_measurer *measurer,
         .setting = *setting, .latency_ci_ms = -1, .energy_ci_j = -1};
     int64_t start = ws_clock_now_ns();
     trial.outcome.truth = trial.composed.truth = rig->truth;
-    memset(measurer->is_changed, 0, measurer->part_count);
+    for (size_t i = 0; i < measurer->part_count; i++)
+        measurer->is_changed[i] = 0;
     job.sides = rig->ops->sides(rig, setting);
     int rc = find_parts(&job, err);
     if (rc != 0)
