@@ -36,7 +36,10 @@ static const char usage[] =
     "                     512); more are answered 503\n"
     "  --held BYTES       what their bodies may take together (default 2G); likewise\n"
     "  --drain S          seconds that requests in progress get to finish on SIGTERM\n"
-    "                     (default 30)\n" WS_EMULATE_HELP WS_METER_HELP
+    "                     (default 30)\n"
+    "  --allow-control    lets clients (with tokens: those with the right) set this\n"
+    "                     machine's knobs, one of them at a time\n" WS_EMULATE_HELP
+        WS_METER_HELP
     "  --idle S           seconds of doing nothing that the meter measures at the "
     "start,\n"
     "                     which is what is nobody's energy later (default 1)\n"
@@ -55,6 +58,7 @@ struct node_options {
     size_t requests_max;
     uint64_t body_max;
     size_t drain_s;
+    int allow_control;
     struct ws_emulation emulation;
     const char *meter;
     double idle_s;
@@ -70,6 +74,7 @@ enum {
     OPT_REQUESTS,
     OPT_HELD,
     OPT_DRAIN,
+    OPT_CONTROL,
     OPT_EMULATE,
     OPT_SET,
     OPT_METER,
@@ -86,6 +91,7 @@ static const struct option long_options[] = {
     {"requests", required_argument, NULL, OPT_REQUESTS},
     {"held", required_argument, NULL, OPT_HELD},
     {"drain", required_argument, NULL, OPT_DRAIN},
+    {"allow-control", no_argument, NULL, OPT_CONTROL},
     {"emulate", required_argument, NULL, OPT_EMULATE},
     {"set", required_argument, NULL, OPT_SET},
     {"meter", required_argument, NULL, OPT_METER},
@@ -123,6 +129,9 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
         return ws_parse_bytes(&options->daemon.held_max, value, "--held", err);
     case OPT_DRAIN:
         return ws_parse_size(&options->drain_s, value, 0, 3600, "--drain", err);
+    case OPT_CONTROL:
+        options->allow_control = 1;
+        return 0;
     case OPT_EMULATE:
         options->emulation.name = value;
         return 0;
@@ -192,7 +201,32 @@ struct costs {
     struct ws_board *board;
     struct ws_metering *metering;
     struct ws_account *account;
+    /* And who lets clients set the machine's knobs. */
+    struct ws_sysfs *fs;
+    struct ws_device *device;
+    struct ws_control *control;
 };
+
+/* The knobs of the machine it passes for, or, where clients may set them, of this one. */
+static int open_control(struct costs *out, struct node_options *options,
+                        const struct ws_setting *preset, struct ws_error *err)
+{
+    const struct ws_device_options device = {0};
+    int rc = 0;
+    if (out->board == NULL && options->allow_control) {
+        rc = ws_sysfs_open(&out->fs, NULL, err);
+        if (rc == 0)
+            rc = ws_device_open(&out->device, out->fs, &device, err);
+    }
+    const struct ws_control_options control = {.account = out->account,
+                                               .preset = *preset,
+                                               .device = out->device,
+                                               .may_set = options->allow_control};
+    if (rc == 0)
+        rc = ws_control_create(&out->control, &control, err);
+    options->daemon.control = out->control;
+    return rc;
+}
 
 static int open_costs(struct costs *out, struct node_options *options,
                       struct ws_error *err)
@@ -213,19 +247,23 @@ static int open_costs(struct costs *out, struct node_options *options,
             account.idle_w = ws_metering_idle_w(out->metering);
         }
     } else {
-        return 0;
+        return open_control(out, options, &account.setting, err);
     }
     if (rc == 0)
         rc = ws_account_create(&out->account, &account, err);
     options->daemon.account = out->account;
-    return rc;
+    return rc == 0 ? open_control(out, options, &account.setting, err) : rc;
 }
 
-static void close_costs(struct costs *costs)
+static int close_costs(struct costs *costs, struct ws_error *err)
 {
+    ws_control_destroy(costs->control);
+    int rc = ws_device_close(costs->device, err);
+    ws_sysfs_close(costs->fs);
     ws_account_destroy(costs->account);
     ws_metering_close(costs->metering);
     ws_board_destroy(costs->board);
+    return rc;
 }
 
 static int serve(struct node_options *options, struct ws_error *err)
@@ -262,7 +300,12 @@ static int serve(struct node_options *options, struct ws_error *err)
         ws_daemon_stop(daemon, (int64_t)options->drain_s * 1000);
     }
     ws_engine_destroy(engine);
-    close_costs(&costs);
+    struct ws_error closing = {0};
+    int close_rc = close_costs(&costs, &closing);
+    if (rc == 0 && close_rc != 0) {
+        rc = close_rc;
+        *err = closing;
+    }
     return rc;
 }
 

@@ -44,6 +44,7 @@ int ws_daemon_start(struct ws_daemon **out, const struct ws_daemon_options *opti
                              options->slots > 0 ? options->slots : core_count(), err);
     daemon->has_service = rc == 0;
     daemon->service.access = daemon->guard.access;
+    daemon->service.control = options->control;
     daemon->service.account = options->account;
     daemon->service.body_max =
         options->body_max > 0 ? options->body_max : WS_OIP_BODY_MAX;

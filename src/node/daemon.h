@@ -8,6 +8,7 @@
 
 #include "net/guard.h"
 #include "node/account.h"
+#include "node/control.h"
 #include "node/host.h"
 
 struct ws_daemon;
@@ -17,6 +18,7 @@ struct ws_daemon_options {
      * decides. */
     struct ws_guard_options guard;
     int allow_writes;
+    struct ws_control *control; /* (optional) the machine's knobs; must outlive */
     unsigned slots;   /* requests that compute at a time; 0: one for each core */
     unsigned idle_s;  /* 0: 60 */
     unsigned grace_s; /* 0: 60 */

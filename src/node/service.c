@@ -363,10 +363,13 @@ static int ends_with(const char *text, const char *end)
     return size >= end_size && strcmp(text + size - end_size, end) == 0;
 }
 
+static const char control_path[] = "/v2/control/set";
+
 /* What changes or computes something is posted, all else is got. */
 static int needs_post(const char *path)
 {
-    return after(path, "/v2/repository/") != NULL || ends_with(path, "/infer");
+    return after(path, "/v2/repository/") != NULL || ends_with(path, "/infer") ||
+           strcmp(path, control_path) == 0;
 }
 
 /* What a path needs. Whether the server is alive anybody may ask; what it holds is for
@@ -377,6 +380,8 @@ static unsigned right_for(const char *path)
         return WS_RIGHT_NONE;
     if (after(path, "/v2/repository/models/") != NULL)
         return WS_RIGHT_REPOSITORY;
+    if (strcmp(path, control_path) == 0)
+        return WS_RIGHT_CONTROL;
     return WS_RIGHT_INFER;
 }
 
@@ -400,6 +405,11 @@ static int reply_to(struct answer *answer, const char *path,
         reply->content_type = "text/plain; version=0.0.4";
         return service->backend->metrics(service->backend->user, text, err);
     }
+    if (service->control != NULL && strcmp(path, "/v2/control") == 0)
+        return ws_control_describe(text, service->control, err);
+    if (service->control != NULL && strcmp(path, control_path) == 0)
+        return ws_control_set(text, service->control, request->body, request->body_size,
+                              err);
     if (strcmp(path, "/v2/models/stats") == 0)
         return reply_all_stats(text, service, err);
     if (strcmp(path, "/v2/repository/index") == 0)

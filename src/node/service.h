@@ -14,6 +14,7 @@
 #include "net/access.h"
 #include "net/http_server.h"
 #include "node/account.h"
+#include "node/control.h"
 #include "node/host.h"
 
 struct ws_infer;
@@ -40,6 +41,7 @@ struct ws_service {
     const struct ws_backend *backend; /* NULL with a host */
     struct ws_account *account;       /* what requests cost; NULL: nobody says */
     struct ws_access *access;         /* who may; NULL: everybody may everything */
+    struct ws_control *control;       /* the machine's knobs; NULL: there are none */
     int allow_writes;                 /* load and unload, for those who may */
     size_t body_max;                  /* bytes of a request's body once it is decoded */
     sem_t slots;

@@ -37,12 +37,35 @@ static void let_go(struct live *live)
     live->held = NULL;
 }
 
+/* The node's knobs too: the slower of the two machines is waited for. */
+static int apply_machine(struct ws_executor_applied *applied, struct live *live,
+                         const struct ws_setting *setting, struct ws_error *err)
+{
+    double switch_ms = 0;
+    int is_exact = 1;
+    char reason[sizeof(applied->reason)] = "";
+    int rc = ws_machine_set(&switch_ms, &is_exact, reason, sizeof(reason),
+                            live->options.machine, live->base.space, setting,
+                            "wattshed profile", err);
+    if (rc != 0)
+        return rc;
+    applied->switch_ms = fmax(applied->switch_ms, switch_ms);
+    if (!is_exact) {
+        applied->is_exact = 0;
+        (void)snprintf(applied->reason, sizeof(applied->reason), "the node: %.200s",
+                       reason);
+    }
+    return 0;
+}
+
 static int live_apply(struct ws_rig *rig, struct ws_executor_applied *out,
                       const struct ws_setting *setting, struct ws_error *err)
 {
     struct live *live = (struct live *)rig;
     let_go(live);
     int rc = ws_executor_apply(out, live->options.executor, setting, err);
+    if (rc == 0 && live->options.machine != NULL)
+        rc = apply_machine(out, live, setting, err);
     return rc == 0 ? ws_executor_prepare(live->options.executor, setting, 0, err) : rc;
 }
 

@@ -7,11 +7,13 @@
 #define WS_PROFILE_LIVE_H
 
 #include "profile/rig.h"
+#include "split/machine.h"
 
 struct ws_live_options {
     struct ws_executor *executor; /* must outlive, as all below */
     const struct ws_space *space;
-    const char *url; /* of the node */
+    const char *url;            /* of the node */
+    struct ws_machine *machine; /* (optional) the node's, where it has knobs */
     int64_t timeout_ms;
     const struct ws_datum *const *inputs; /* by variant: of its graph */
     int is_emulated;                      /* the edge is */

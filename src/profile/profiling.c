@@ -33,6 +33,7 @@ struct ws_profiling {
     char *testbed_text; /* its JSON in one form, whatever the file's spaces */
     struct ws_testbed testbed;
     struct ws_board *edge, *cloud;
+    struct ws_machine *machine; /* the node's; NULL: it does not speak of it */
     struct ws_sysfs *fs;
     struct ws_device *device;
     struct ws_meters meters;
@@ -73,6 +74,16 @@ static int open_meters(struct ws_profiling *profiling, struct ws_error *err)
                              err);
 }
 
+/* What the node is. One that does not say is asked for no more than tails. */
+static int open_node(struct ws_profiling *profiling, struct ws_error *err)
+{
+    const struct ws_profiling_options *options = &profiling->options;
+    const struct ws_http_client_options http = {.identity = options->identity,
+                                                .timeout_ms = options->timeout_ms};
+    int rc = ws_machine_open(&profiling->machine, options->url, &http, err);
+    return rc == WS_E_UNSUPPORTED ? 0 : rc;
+}
+
 static int open_machines(struct ws_profiling *profiling, struct ws_error *err)
 {
     const struct ws_profiling_options *options = &profiling->options;
@@ -80,6 +91,8 @@ static int open_machines(struct ws_profiling *profiling, struct ws_error *err)
     int rc = 0;
     if (options->cloud != NULL)
         rc = ws_board_load(&profiling->cloud, options->cloud, err);
+    if (rc == 0 && !options->is_virtual)
+        rc = open_node(profiling, err);
     if (rc == 0 && !is_local(profiling))
         return ws_board_load(&profiling->edge, options->edge, err);
     if (rc == 0 && options->is_virtual)
@@ -97,7 +110,10 @@ static uint32_t metered(const struct ws_profiling *profiling)
     uint32_t sides = 0;
     if (profiling->edge != NULL || profiling->sampler != NULL)
         sides |= WS_SIDES_EDGE;
-    if (profiling->options.is_virtual && profiling->cloud != NULL)
+    enum ws_truth truth = WS_MEASURED;
+    if (profiling->machine != NULL
+            ? ws_machine_energy(&truth, profiling->machine)
+            : profiling->options.is_virtual && profiling->cloud != NULL)
         sides |= 1u << WS_SIDE_CLOUD;
     return sides;
 }
@@ -139,7 +155,8 @@ static int write_testbed(struct ws_profiling *profiling, struct ws_error *err)
         .splitter = options->splitter,
         .edge = profiling->edge != NULL ? ws_board_space(profiling->edge)
                                         : ws_device_space(profiling->device),
-        .cloud = options->is_virtual && profiling->cloud != NULL
+        .cloud = profiling->machine != NULL ? ws_machine_space(profiling->machine)
+                 : options->is_virtual && profiling->cloud != NULL
                      ? ws_board_space(profiling->cloud)
                      : NULL,
         .threads_max =
@@ -301,6 +318,9 @@ static int collect_facts(struct facts *facts, const struct ws_profiling *profili
     if (rc == 0)
         rc = add_fact(facts, options->is_virtual ? "virtual" : "live", err, "clock%s%s",
                       "", "");
+    if (rc == 0 && profiling->machine != NULL)
+        rc = add_fact(facts, ws_machine_name(profiling->machine), err, "cloud%s%s", "",
+                      "");
     if (rc == 0 && options->is_virtual)
         rc = add_fact(facts, profiling->cloud != NULL ? options->cloud : "ordinary", err,
                       "cloud%s%s", "", "");
@@ -450,6 +470,34 @@ static int open_link(struct ws_profiling *profiling, const struct ws_conditions 
     return rc;
 }
 
+/* Whether the testbed has a knob of the node's. */
+static int sets_cloud(const struct ws_profiling *profiling)
+{
+    const struct ws_space *space = &profiling->testbed.space;
+    for (size_t k = 0; k < space->knob_count; k++) {
+        if (strncmp(space->knobs[k].name, "cloud.", 6) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* Knobs of the node's that it does not have, or does not let us set. */
+static int check_cloud(const struct ws_profiling *profiling, struct ws_error *err)
+{
+    const struct ws_space *space = &profiling->testbed.space;
+    for (size_t k = 0; k < space->knob_count; k++) {
+        size_t found = 0;
+        if (strncmp(space->knobs[k].name, "cloud.", 6) == 0 &&
+            (profiling->machine == NULL ||
+             ws_space_find(&found, ws_machine_space(profiling->machine),
+                           space->knobs[k].name, NULL) != 0))
+            return ws_error_set(err, WS_E_NOT_FOUND,
+                                "%s: the node lets nobody set a \"%s\"",
+                                profiling->testbed_path, space->knobs[k].name);
+    }
+    return 0;
+}
+
 static int open_rig(struct ws_profiling *profiling, struct ws_error *err)
 {
     const struct ws_profiling_options *options = &profiling->options;
@@ -469,13 +517,16 @@ static int open_rig(struct ws_profiling *profiling, struct ws_error *err)
                                                    .seed = options->seed};
         return ws_virtual_create(&profiling->rig, &virtual, err);
     }
-    int rc = options->inputs == NULL ? draw_inputs(profiling, err) : 0;
+    int rc = check_cloud(profiling, err);
+    if (rc == 0 && options->inputs == NULL)
+        rc = draw_inputs(profiling, err);
     if (rc == 0 && options->link_mbit_s > 0)
         rc = open_link(profiling, &link, err);
     const struct ws_live_options live = {
         .executor = profiling->executor,
         .space = &profiling->testbed.space,
         .url = profiling->shaper != NULL ? profiling->url : options->url,
+        .machine = sets_cloud(profiling) ? profiling->machine : NULL,
         .timeout_ms = options->timeout_ms,
         .inputs = options->inputs != NULL
                       ? options->inputs
@@ -579,6 +630,7 @@ int ws_profiling_close(struct ws_profiling *profiling, struct ws_error *err)
     ws_meters_fini(&profiling->meters);
     int rc = ws_device_close(profiling->device, err);
     ws_sysfs_close(profiling->fs);
+    ws_machine_close(profiling->machine);
     ws_board_destroy(profiling->edge);
     ws_board_destroy(profiling->cloud);
     ws_labelled_fini(&profiling->data);

@@ -19,11 +19,11 @@ struct ws_flight {
     int64_t end_ns;       /* of the last phase */
 };
 
-/* Lets what ran here since start_ns take as long as on the emulated board. Where it was
- * through in time, that is the time it counts for: that a busy machine wakes us late is
- * nothing the emulated one would do. */
+/* Lets what ran here since start_ns, spent_ns by the passage's account, take as long as
+ * on the emulated board. Where it was through in time, that is the time it counts for:
+ * that a busy machine wakes us late is nothing the emulated one would do. */
 static int stretch(struct ws_flight *flight, double *out_j, const struct ws_work *work,
-                   int64_t start_ns, struct ws_error *err)
+                   int64_t start_ns, int64_t spent_ns, struct ws_error *err)
 {
     const struct ws_executor *executor = flight->executor;
     double modelled_ms = 0;
@@ -33,10 +33,10 @@ static int stretch(struct ws_flight *flight, double *out_j, const struct ws_work
                               work, err);
     if (rc != 0)
         return rc;
-    int64_t computed = ws_clock_now_ns();
-    int64_t late_ns = ws_stretch_until(start_ns, modelled_ms);
-    if (late_ns == 0)
-        flight->waited_ns += (int64_t)(modelled_ms * 1e6) - (computed - start_ns);
+    int64_t late_ns = spent_ns - (int64_t)(modelled_ms * 1e6);
+    (void)ws_stretch_until(start_ns, modelled_ms);
+    if (late_ns < 0)
+        flight->waited_ns -= late_ns;
     flight->late_ns = late_ns > flight->late_ns ? late_ns : flight->late_ns;
     return 0;
 }
@@ -72,7 +72,8 @@ int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
     if (rc == 0 && !way->place.has_tail)
         rc = ws_passage_finish(flight->passage, err);
     if (rc == 0)
-        rc = stretch(flight, &flight->head_j, &way->head_work, flight->start_ns, err);
+        rc = stretch(flight, &flight->head_j, &way->head_work, flight->start_ns,
+                     ws_passage_times(flight->passage)->total_ns, err);
     if (rc == 0)
         rc = start_beside(flight, err);
     flight->end_ns = flight->head_end_ns = ws_clock_now_ns();
@@ -122,7 +123,8 @@ int ws_executor_local(struct ws_flight *flight, struct ws_error *err)
     int64_t start = ws_clock_now_ns();
     int rc = ws_passage_finish(flight->passage, err);
     if (rc == 0)
-        rc = stretch(flight, &flight->local_j, &flight->way->tail_work, start, err);
+        rc = stretch(flight, &flight->local_j, &flight->way->tail_work, start,
+                     ws_passage_times(flight->passage)->local_ns, err);
     if (rc != WS_E_END)
         end_phase(flight, start, rc != 0);
     return rc;
