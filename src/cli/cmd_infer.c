@@ -5,10 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/parse.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
+#include "cli/local.h"
 #include "cli/model_options.h"
 #include "cli/outputs.h"
 #include "cli/secure_options.h"
@@ -41,8 +43,8 @@ static const char usage[] =
     "  --timeout MS       for one request (default 300000)\n"
     "  --repeat N         requests to take the median times of (default 1)\n"
     "  -o DIR             writes the outputs there as NAME.npy\n"
-    "  --json             prints the result as JSON\n" WS_IDENTITY_OPTIONS_HELP
-        WS_MODEL_OPTIONS_HELP "\n"
+    "  --json             prints the result as JSON\n" WS_LOCAL_HELP
+        WS_IDENTITY_OPTIONS_HELP WS_MODEL_OPTIONS_HELP "\n"
     "example: wattshed node etc/demo/digits.onnx &\n"
     "         wattshed infer etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
     "             --node http://127.0.0.1:8000 --input "
@@ -62,6 +64,7 @@ struct infer_options {
     const char *out_dir;
     int json;
     int upload;
+    struct ws_local_options local;
     const char *inputs[WS_GRAPH_IO_MAX];
     size_t input_count;
 };
@@ -76,7 +79,9 @@ enum {
     OPT_INPUT,
     OPT_UPLOAD,
     OPT_REPEAT,
-    OPT_JSON
+    OPT_JSON,
+    OPT_SET,
+    OPT_METER
 };
 
 /* What came of it, whichever way it went. */
@@ -89,6 +94,8 @@ struct infer_result {
     int is_checked;
     /* What the names belong to. */
     char **owned_names;
+    struct ws_local *local;   /* NULL: nothing was asked of this machine */
+    int64_t start_ns, end_ns; /* of all runs */
 };
 
 static const struct option long_options[] = {
@@ -102,6 +109,8 @@ static const struct option long_options[] = {
     {"upload", no_argument, NULL, OPT_UPLOAD},
     {"repeat", required_argument, NULL, OPT_REPEAT},
     {"json", no_argument, NULL, OPT_JSON},
+    {"set", required_argument, NULL, OPT_SET},
+    {"meter", required_argument, NULL, OPT_METER},
     WS_IDENTITY_LONG_OPTIONS,
     WS_MODEL_LONG_OPTIONS,
     {"help", no_argument, NULL, 'h'},
@@ -142,6 +151,11 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
         return ws_parse_size(&options->repeat, value, 1, 1000000, "--repeat", err);
     case OPT_JSON:
         options->json = 1;
+        return 0;
+    case OPT_SET:
+        return ws_local_add(&options->local, value, err);
+    case OPT_METER:
+        options->local.meter = value;
         return 0;
     default:
         if (option >= WS_OPT_LISTEN)
@@ -267,10 +281,12 @@ static int run_cut(struct infer_result *result, const struct infer_options *opti
         rc = result_init(result, graph->output_count, options->repeat, err);
     for (size_t i = 0; rc == 0 && i < graph->output_count; i++)
         rc = own_name(result, i, graph->values[graph->outputs[i]].name, err);
+    result->start_ns = ws_clock_now_ns();
     for (size_t r = 0; rc == 0 && r < options->repeat; r++) {
         clear_outputs(result);
         rc = ws_relay_run(relay, inputs.data, result->outputs, &result->times[r], err);
     }
+    result->end_ns = ws_clock_now_ns();
     if (rc == 0) {
         result->cut = &cuts->cuts[at.cut];
         result->is_checked = ws_relay_checked(relay);
@@ -353,6 +369,7 @@ static int run_requests(struct infer_result *result, const struct infer_options 
                  : result_init(result, model->output_count, options->repeat, err);
     for (size_t i = 0; rc == 0 && i < options->input_count; i++)
         rc = ws_inputs_load_port(&inputs[i], model, options->inputs[i], i, err);
+    result->start_ns = ws_clock_now_ns();
     for (size_t r = 0; rc == 0 && r < options->repeat; r++) {
         struct ws_oip_reply reply = {0};
         struct ws_remote_times times;
@@ -364,6 +381,7 @@ static int run_requests(struct infer_result *result, const struct infer_options 
             fill_times(&result->times[r], &times);
         ws_oip_reply_fini(&reply);
     }
+    result->end_ns = ws_clock_now_ns();
     for (size_t i = 0; inputs != NULL && i < options->input_count; i++) {
         free(inputs[i].name);
         ws_tensor_fini(&inputs[i].tensor);
@@ -440,6 +458,7 @@ static void print_json(const struct infer_options *options,
         json_object_set_new(root, "truth", json_string(ws_truth_name(last->cloud.truth)));
         json_object_set_new(root, "boundary", json_string(last->cloud.boundary));
     }
+    ws_local_json(root, result->local, result->start_ns, result->end_ns, options->repeat);
     json_object_set_new(root, "sent_bytes", json_integer((json_int_t)last->sent_bytes));
     json_object_set_new(root, "received_bytes",
                         json_integer((json_int_t)last->received_bytes));
@@ -470,6 +489,7 @@ static void print_text(const struct infer_options *options,
     if (last->cloud.is_known)
         printf("cloud energy %.4g J (%s, %s)\n", last->cloud.energy_j,
                ws_truth_name(last->cloud.truth), last->cloud.boundary);
+    ws_local_print(result->local, result->start_ns, result->end_ns, options->repeat);
     ws_cli_print_outputs(result->names, result->outputs, result->output_count);
 }
 
@@ -478,10 +498,10 @@ static int infer(const struct infer_options *options, struct ws_error *err)
     struct ws_engine *engine = NULL;
     struct ws_splitter *splitter = NULL;
     struct infer_result result = {0};
-    int rc = 0;
-    if (options->cut == NULL) {
+    int rc = ws_local_open(&result.local, &options->local, err);
+    if (rc == 0 && options->cut == NULL) {
         rc = run_whole(&result, options, err);
-    } else {
+    } else if (rc == 0) {
         rc = ws_model_options_open(&engine, &splitter, &options->model, options->path,
                                    err);
         if (rc == 0)
@@ -498,6 +518,7 @@ static int infer(const struct infer_options *options, struct ws_error *err)
         print_json(options, &result);
     else if (rc == 0)
         print_text(options, &result);
+    ws_local_close(result.local);
     result_fini(&result);
     ws_splitter_destroy(splitter);
     ws_engine_destroy(engine);

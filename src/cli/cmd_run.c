@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
+#include "cli/local.h"
 #include "cli/model_options.h"
 #include "cli/outputs.h"
 #include "cli/syntax.h"
@@ -28,7 +30,8 @@ static const char usage[] =
     "  --encoding E       none, zstd, lz4, gzip or deflate (default none)\n"
     "  --repeat N         runs to take the median times of (default 1)\n"
     "  -o DIR             writes the outputs there as NAME.npy, other kinds as NAME.pb\n"
-    "  --json             prints the result as JSON\n" WS_MODEL_OPTIONS_HELP "\n"
+    "  --json             prints the result as JSON\n" WS_LOCAL_HELP WS_MODEL_OPTIONS_HELP
+    "\n"
     "example: wattshed run etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
     "             --input etc/demo/test_data_set_0/input_0.pb\n";
 
@@ -43,9 +46,19 @@ struct run_options {
     int json;
     const char *inputs[WS_GRAPH_IO_MAX];
     size_t input_count;
+    struct ws_local_options local;
 };
 
-enum { OPT_CUT = 256, OPT_CODEC, OPT_ENCODING, OPT_INPUT, OPT_REPEAT, OPT_JSON };
+enum {
+    OPT_CUT = 256,
+    OPT_CODEC,
+    OPT_ENCODING,
+    OPT_INPUT,
+    OPT_REPEAT,
+    OPT_JSON,
+    OPT_SET,
+    OPT_METER
+};
 
 static const struct option long_options[] = {
     {"cut", required_argument, NULL, OPT_CUT},
@@ -54,6 +67,8 @@ static const struct option long_options[] = {
     {"input", required_argument, NULL, OPT_INPUT},
     {"repeat", required_argument, NULL, OPT_REPEAT},
     {"json", no_argument, NULL, OPT_JSON},
+    {"set", required_argument, NULL, OPT_SET},
+    {"meter", required_argument, NULL, OPT_METER},
     WS_MODEL_LONG_OPTIONS,
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -83,6 +98,11 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
     case OPT_JSON:
         options->json = 1;
         return 0;
+    case OPT_SET:
+        return ws_local_add(&options->local, value, err);
+    case OPT_METER:
+        options->local.meter = value;
+        return 0;
     default:
         return ws_model_options_take(&options->model, option, value, err);
     }
@@ -103,6 +123,8 @@ struct run_result {
     const char **names; /* of the outputs */
     struct ws_datum *outputs;
     struct ws_pipe_times *times; /* of each run */
+    struct ws_local *local;      /* NULL: nothing was asked of this machine */
+    int64_t start_ns, end_ns;    /* of all runs */
 };
 
 static int run_all(struct run_result *result, struct ws_pipe *pipe,
@@ -117,12 +139,14 @@ static int run_all(struct run_result *result, struct ws_pipe *pipe,
     for (size_t i = 0; i < graph->output_count; i++)
         result->names[i] = graph->values[graph->outputs[i]].name;
     int rc = 0;
+    result->start_ns = ws_clock_now_ns();
     for (size_t r = 0; rc == 0 && r < repeat; r++) {
         for (size_t i = 0; i < graph->output_count; i++)
             ws_datum_fini(&result->outputs[i]);
         rc = ws_pipe_run_datums(pipe, inputs->data, result->outputs, &result->times[r],
                                 err);
     }
+    result->end_ns = ws_clock_now_ns();
     return rc;
 }
 
@@ -160,6 +184,7 @@ static void print_result(const struct run_options *options, const struct ws_grap
            MEDIAN_MS(result, n, head_ns), MEDIAN_MS(result, n, encode_ns),
            MEDIAN_MS(result, n, decode_ns), MEDIAN_MS(result, n, tail_ns),
            n > 1 ? "  (medians)" : "");
+    ws_local_print(result->local, result->start_ns, result->end_ns, n);
     ws_cli_print_outputs(result->names, result->outputs, graph->output_count);
 }
 
@@ -172,8 +197,10 @@ static int run_model(const struct run_options *options, struct ws_error *err)
     struct ws_codec_range ranges[WS_CUT_TENSORS_MAX] = {0};
     struct run_result result = {0};
     struct ws_pipe_options at = {.codec = options->codec, .encoding = options->encoding};
-    int rc =
-        ws_model_options_open(&engine, &splitter, &options->model, options->path, err);
+    int rc = ws_local_open(&result.local, &options->local, err);
+    if (rc == 0)
+        rc = ws_model_options_open(&engine, &splitter, &options->model, options->path,
+                                   err);
     if (rc != 0)
         goto out;
     const struct ws_graph *graph = ws_splitter_graph(splitter);
@@ -198,6 +225,8 @@ static int run_model(const struct run_options *options, struct ws_error *err)
         goto out;
     if (options->json) {
         json_t *json = result_json(options, graph, &cuts->cuts[at.cut], &result);
+        ws_local_json(json, result.local, result.start_ns, result.end_ns,
+                      options->repeat);
         json_dumpf(json, stdout, JSON_INDENT(2));
         putchar('\n');
         json_decref(json);
@@ -205,6 +234,7 @@ static int run_model(const struct run_options *options, struct ws_error *err)
         print_result(options, graph, &cuts->cuts[at.cut], &result);
     }
 out:
+    ws_local_close(result.local);
     for (size_t i = 0;
          result.outputs != NULL && i < ws_splitter_graph(splitter)->output_count; i++)
         ws_datum_fini(&result.outputs[i]);

@@ -164,13 +164,19 @@ static int open_meter(struct ws_metering *metering, const char *name,
     return open_own(metering, name, err);
 }
 
+/* Waits until the meter has told of so long; a slow one begins late. */
 static int measure_idle(struct ws_metering *metering, double idle_s, struct ws_error *err)
 {
+    enum { TRIES = 100 };
+    const int64_t again_ns = 50000000;
     int64_t window_ns = (int64_t)(idle_s * 1e9);
-    if (window_ns <= 0)
-        return 0;
-    ws_clock_sleep_until(ws_clock_now_ns() + window_ns);
-    return ws_sampler_power(&metering->idle_w, metering->sampler, 0, window_ns, err);
+    int64_t until_ns = ws_clock_now_ns() + window_ns;
+    int rc = window_ns > 0 ? WS_E_UNKNOWN : 0;
+    for (int i = 0; rc == WS_E_UNKNOWN && i < TRIES; i++) {
+        ws_clock_sleep_until(until_ns + i * again_ns);
+        rc = ws_sampler_power(&metering->idle_w, metering->sampler, 0, window_ns, err);
+    }
+    return rc;
 }
 
 int ws_metering_open(struct ws_metering **out, const char *name, double idle_s,

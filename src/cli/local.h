@@ -1,0 +1,48 @@
+/*
+ * This machine while a command runs a model on it: knobs set for the time, and given back
+ * after it, and a meter that says what it drew. A knob is one that `wattshed doctor`
+ * lists; what the machine does not take is an error here, since somebody asked for it.
+ */
+#ifndef WS_CLI_LOCAL_H
+#define WS_CLI_LOCAL_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "cli/metering.h"
+
+struct ws_local_options {
+    const char *settings[WS_KNOBS_MAX]; /* KNOB=VALUE */
+    size_t setting_count;
+    const char *meter; /* NULL: none */
+};
+
+#define WS_LOCAL_HELP                                                                    \
+    "  --set KNOB=VALUE   sets a knob of this machine for the time, as `wattshed\n"      \
+    "                     doctor` lists them; again for another\n" WS_METER_HELP
+
+struct ws_local;
+
+/* Remembers one --set. */
+int ws_local_add(struct ws_local_options *options, const char *text,
+                 struct ws_error *err);
+/* Sets the knobs, measures a second of doing nothing. *out is NULL where nothing was
+ * asked for. WS_E_NOT_FOUND names the knobs there are; WS_E_IO what was refused or
+ * clamped. */
+int ws_local_open(struct ws_local **out, const struct ws_local_options *options,
+                  struct ws_error *err);
+/* Gives back what was set. Takes NULL. */
+void ws_local_close(struct ws_local *local);
+
+/* What this machine drew from start to end, idle included, as a line and as members of a
+ * JSON object ("edge_energy": {"energy_j", "truth", "boundary", "meter", "idle_w"}), for
+ * each of `count` requests. Nothing without a meter; a failure of the meter says so
+ * instead. */
+void ws_local_print(struct ws_local *local, int64_t start_ns, int64_t end_ns,
+                    size_t count);
+void ws_local_json(json_t *root, struct ws_local *local, int64_t start_ns, int64_t end_ns,
+                   size_t count);
+
+#endif

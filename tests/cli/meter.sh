@@ -1,0 +1,81 @@
+#!/bin/bash
+# Energy from a plug that a little server here pretends to be: a node shares it among its
+# requests, infer tells what its own machine drew. Usage: meter.sh WATTSHED
+set -u
+wattshed=$1
+python=$(PATH=/usr/bin:$PATH command -v python3) || exit 77
+demo=$WS_SOURCE_ROOT/etc/demo
+model=$demo/digits.onnx
+input=$demo/test_data_set_0/input_0.pb
+dir=$(mktemp -d)
+jobs=()
+trap 'kill "${jobs[@]}" 2>/dev/null; wait; rm -rf "$dir"' EXIT
+failed=0
+
+fail() {
+    echo "$*"
+    failed=1
+}
+
+# start NAME COMMAND ...: in the background; its first line goes to $line.
+start() {
+    local name=$1
+    shift
+    "$@" >"$dir/$name" 2>"$dir/$name.err" &
+    jobs+=($!)
+    for _ in $(seq 600); do
+        line=$(head -1 "$dir/$name")
+        [ -n "$line" ] && return
+        sleep 0.1
+    done
+    fail "$* did not start: $(cat "$dir/$name.err")"
+    exit 1
+}
+
+# A Shelly plug at 12.5 W.
+start plug "$python" -u -c '
+import http.server
+class Plug(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = b"{\"id\": 0, \"apower\": 12.5, \"aenergy\": {\"total\": 1.0}}"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Plug)
+print(server.server_address[1])
+server.serve_forever()'
+plug=shelly:127.0.0.1:$line
+start node "$wattshed" node --listen 127.0.0.1:0 --meter "$plug" --idle 0.2 "$model"
+node=$line
+
+"$wattshed" infer "$model" --cut 30 --node "$node" --input "$input" --repeat 20 \
+    --meter "$plug" --json >"$dir/report" || fail 'infer failed'
+# 12.5 W for as long as a request took, from its own total time, within a third: the
+# window of all of them holds a little more than their times.
+"$python" - "$dir/report" <<'EOF' || fail "$(cat "$dir/report")"
+import json
+import sys
+report = json.load(open(sys.argv[1]))
+edge = report["edge_energy"]
+assert edge["truth"] == "measured" and edge["boundary"] == "wall", edge
+assert abs(edge["idle_w"] - 12.5) < 0.2, edge
+assert edge["energy_j"] >= 12.5 * 0.9 * report["edge_ms"] / 1000, edge
+assert report["truth"] == "measured" and report["boundary"] == "wall"
+# What idle draws is nobody's, and this plug never draws more.
+assert 0 <= report["cloud_energy_j"] < 0.01, report
+EOF
+
+"$wattshed" run "$model" --input "$input" --repeat 20 --meter "$plug" >"$dir/run" ||
+    fail 'run failed'
+grep -q 'edge energy .* J a request (measured, wall: shelly' "$dir/run" ||
+    fail "run: $(cat "$dir/run")"
+
+err=$("$wattshed" infer "$model" --node "$node" --input "$input" --meter nothing 2>&1)
+[[ $err == *meter* ]] || fail "an unknown meter: $err"
+err=$("$wattshed" infer "$model" --node "$node" --input "$input" --set volts=3 2>&1)
+[[ $err == *'no knob "volts" among '* ]] || fail "an unknown knob: $err"
+exit $failed
