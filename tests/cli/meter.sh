@@ -52,11 +52,12 @@ plug=shelly:127.0.0.1:$line
 start node "$wattshed" node --listen 127.0.0.1:0 --meter "$plug" --idle 0.2 "$model"
 node=$line
 
-"$wattshed" infer "$model" --cut 30 --node "$node" --input "$input" --repeat 20 \
-    --meter "$plug" --json >"$dir/report" || fail 'infer failed'
-# 12.5 W for as long as a request took, from its own total time, within a third: the
-# window of all of them holds a little more than their times.
-"$python" - "$dir/report" <<'EOF' || fail "$(cat "$dir/report")"
+# What idle draws is nobody's, and this plug never draws more; the edge's is all of it. A
+# machine so loaded that the plug was not asked for a second says unknown: then once more.
+check() {
+    "$wattshed" infer "$model" --cut 30 --node "$node" --input "$input" --repeat 20 \
+        --meter "$plug" --json >"$dir/report" || return
+    "$python" - "$dir/report" <<'EOF'
 import json
 import sys
 report = json.load(open(sys.argv[1]))
@@ -65,14 +66,15 @@ assert edge["truth"] == "measured" and edge["boundary"] == "wall", edge
 assert abs(edge["idle_w"] - 12.5) < 0.2, edge
 assert edge["energy_j"] >= 12.5 * 0.9 * report["edge_ms"] / 1000, edge
 assert report["truth"] == "measured" and report["boundary"] == "wall"
-# What idle draws is nobody's, and this plug never draws more.
 assert 0 <= report["cloud_energy_j"] < 0.01, report
 EOF
-
-"$wattshed" run "$model" --input "$input" --repeat 20 --meter "$plug" >"$dir/run" ||
-    fail 'run failed'
-grep -q 'edge energy .* J a request (measured, wall: shelly' "$dir/run" ||
-    fail "run: $(cat "$dir/run")"
+}
+check || check || check || fail "$(cat "$dir/report")"
+run() {
+    "$wattshed" run "$model" --input "$input" --repeat 20 --meter "$plug" >"$dir/run" &&
+        grep -q 'edge energy .* J a request (measured, wall: shelly' "$dir/run"
+}
+run || run || run || fail "run: $(cat "$dir/run")"
 
 err=$("$wattshed" infer "$model" --node "$node" --input "$input" --meter nothing 2>&1)
 [[ $err == *meter* ]] || fail "an unknown meter: $err"
