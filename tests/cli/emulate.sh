@@ -56,6 +56,13 @@ at_least 'the emulated tail' "$(field cloud_ms "$dir/near.json")" 5
 grep -q '"cloud_energy_j": ' "$dir/near.json" || fail 'no energy of the node is told'
 grep -q '"truth": "modelled"' "$dir/near.json" || fail 'modelled energy does not say so'
 
+# A trace takes the link over from its first row on.
+printf 'time_s,link_delay_ms,link_loss\n0,30,0\n' >"$dir/trace.csv"
+start traced "$wattshed" shape --to "${node#http://}" --delay 1 --trace "$dir/trace.csv"
+"$wattshed" infer "$model" --cut 30 --node "http://$line" --input "$input" --json \
+    >"$dir/traced.json" || fail 'infer over the traced link failed'
+at_least 'transfer over the traced link' "$(field transfer_ms "$dir/traced.json")" 60
+
 # refuses WORDS OPTION ...
 refuses() {
     local words=$1 err
