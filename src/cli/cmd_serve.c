@@ -28,9 +28,9 @@ static const char usage[] =
     "  --variant NAME=FILE  another form of it; --model itself is \"base\"\n"
     "  --node URL         hosts the tails; several may be given\n"
     "  --testbed FILE     baselines, costs of switching and samples behind the plan\n"
-    "  --emulate BOARD    run as if this were that board (wattshed doctor lists them "
-    "not;\n"
-    "                     etc/devices has them), e.g. rpi4-coral\n"
+    "  --emulate BOARD    run as if on that board of etc/devices, e.g. rpi4-coral; "
+    "energy\n"
+    "                     is then modelled\n"
     "  --listen ADDR:PORT where to listen (default 127.0.0.1:8080); port 0 is any free "
     "one\n"
     "  --insecure         allow an address that others can reach\n"
@@ -200,17 +200,12 @@ static void reload(struct ws_serve *serve, const struct serve_options *options,
         ws_log(WS_LOG_ERROR, "all stays as it was: %s", err.text);
 }
 
-static int wait_for_the_end(struct ws_serve *serve, const struct serve_options *options,
-                            struct ws_serve_machine *machine, const sigset_t *signals)
+static void wait_for_the_end(struct ws_serve *serve, const struct serve_options *options,
+                             struct ws_serve_machine *machine, const sigset_t *signals)
 {
-    int number = SIGHUP;
-    while (number == SIGHUP) {
-        if (sigwait(signals, &number) != 0)
-            return 0;
-        if (number == SIGHUP)
-            reload(serve, options, machine);
-    }
-    return number;
+    int number = 0;
+    while (sigwait(signals, &number) == 0 && number == SIGHUP)
+        reload(serve, options, machine);
 }
 
 static int serve(const struct serve_options *options, struct ws_error *err)
@@ -251,7 +246,7 @@ static int serve(const struct serve_options *options, struct ws_error *err)
         ws_guard_warn(ws_serve_guard(daemon), "serve");
         printf("%s\n", ws_serve_url(daemon));
         (void)fflush(stdout);
-        (void)wait_for_the_end(daemon, options, &machine, &signals);
+        wait_for_the_end(daemon, options, &machine, &signals);
         ws_serve_stop(daemon, door.drain_s * 1000);
     }
     ws_config_fini(&door);
