@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
 import struct
@@ -305,6 +306,24 @@ class Scene:
         time.sleep(3)
         return self.agent.count("fd"), self.agent.count("task")
 
+    def check_metrics(self):
+        """What Prometheus would read, by its own check where that is installed."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read()
+        connection.close()
+        for name in (b"wattshed_requests_total{", b"wattshed_request_seconds_bucket{",
+                     b"wattshed_node_up{", b"wattshed_sends_total "):
+            if name not in text:
+                fail(f"/metrics lacks {name.decode()}")
+        if shutil.which("promtool") is None:
+            print("fault: promtool (Debian's package prometheus) is not installed")
+            return
+        check = subprocess.run(["promtool", "check", "metrics"], input=text,
+                               capture_output=True, check=False)
+        if check.returncode != 0:
+            fail(f"promtool: {(check.stdout + check.stderr).decode()}")
+
     def run(self, requests, seed):
         """From the first start to the last end."""
         for process in self.nodes + [self.agent]:
@@ -322,6 +341,7 @@ class Scene:
         after = self.settle()
         if after[0] > before[0] + SLACK or after[1] > before[1] + SLACK:
             fail(f"descriptors and threads: {before} at first, {after} in the end")
+        self.check_metrics()
         for process in [self.agent] + self.nodes:
             process.stop()
         for log in self.folder.glob("*.log"):
