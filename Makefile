@@ -11,7 +11,7 @@ all: $(BUILD)/build.ninja
 
 help:
 	@echo 'make            the program, at $(BUILD)/wattshed; set-up first where needed'
-	@echo 'make demo       one network whole and cut at every natural place, in a minute'
+	@echo 'make demo       one network cut at every natural place, profiled and replayed, in minutes'
 	@echo 'make check      every test, plain and sanitized, and the checks of the source'
 	@echo 'make bench      the figures of the README, measured here'
 	@echo 'make soak       long campaigns: fuzzers, faults, fresh Debian 12 and 13'
