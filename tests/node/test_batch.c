@@ -82,6 +82,8 @@ static void start_node(struct process *process)
 
 static void kill_node(struct process *process)
 {
+    if (process->pid <= 0) /* it never started; 0 would be all of us */
+        return;
     (void)kill(process->pid, SIGKILL);
     while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
         ;
