@@ -132,7 +132,9 @@ static int add_machine(json_t *knobs, const struct ws_space *space, const char *
         size_t count = knob->value_count, last = count - 1;
         size_t kept =
             knob->kind == WS_KIND_ORDERED && count > VALUES_MAX ? VALUES_MAX : count;
-        if (count < 2) { /* nothing to choose */
+        /* Nothing to choose; or processors to be taken offline under everybody else on
+         * the machine, which nobody should begin unasked: threads stand in for them. */
+        if (count < 2 || strcmp(knob->name, "edge.cores") == 0) {
             json_decref(values);
             continue;
         }
