@@ -262,7 +262,7 @@ static int has_edge_knobs(const struct ws_space *space)
     for (size_t k = 0; k < space->knob_count; k++) {
         const char *name = space->knobs[k].name;
         if (strncmp(name, "edge.", 5) == 0 && strcmp(name, "edge.threads") != 0 &&
-            strcmp(name, "edge.provider") != 0)
+            strcmp(name, "edge.spinning") != 0 && strcmp(name, "edge.provider") != 0)
             return 1;
     }
     return 0;

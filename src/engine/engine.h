@@ -1,11 +1,13 @@
 /*
  * Inference. An engine runs ONNX models and pieces of models; ONNX Runtime stands behind
- * this interface and is named nowhere else. One engine serves a process: it owns the
- * runtime's environment, one arena for activations that all sessions share, and the
- * thread pool. A session is one loaded model; a value is what goes in and comes out of
- * it. Sessions may run from several threads at once; creating and destroying them is safe
- * from several threads too. Everything is the caller's to destroy, values before
- * sessions, sessions before the engine.
+ * this interface and is named nowhere else. An engine owns one arena for activations that
+ * all sessions share, and the thread pool. The runtime has one environment and one such
+ * pool for a process, of the first engine; sessions of a further engine with other
+ * threads or spinning bring a pool each. A session is one
+ * loaded model; a value is what goes in and comes out of it. Sessions may run from
+ * several threads at once; creating and destroying them is safe from several threads too.
+ * Everything is the caller's to destroy, values before sessions, sessions before the
+ * engine.
  */
 #ifndef WS_ENGINE_ENGINE_H
 #define WS_ENGINE_ENGINE_H

@@ -21,7 +21,8 @@ struct ws_engine {
     OrtMemoryInfo *cpu;
     int threads;
     int spinning;
-    char *provider; /* NULL: the CPU */
+    int has_own_pools; /* its sessions bring their threads, one pool each */
+    char *provider;    /* NULL: the CPU */
     char **provider_options;
     size_t provider_option_count; /* pairs */
     char version[64];

@@ -93,6 +93,14 @@ static int copy_provider(struct ws_engine *engine,
     return 0;
 }
 
+/* The environment that the process's engines have in common, as its first one asked for:
+ * the runtime has one at a time and heeds nobody's options after that. */
+static struct {
+    pthread_mutex_t lock;
+    size_t users;
+    int threads, spinning;
+} shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
 /* One pool of threads for all sessions: sixteen segments with a pool each would fight
  * over the cores, and spinning threads of the head would slow the tail. */
 static int create_env(struct ws_engine *engine, struct ws_error *err)
@@ -111,10 +119,19 @@ static int create_env(struct ws_engine *engine, struct ws_error *err)
         status = ws_ort->SetGlobalInterOpNumThreads(threading, 1);
     if (status == NULL)
         status = ws_ort->SetGlobalSpinControl(threading, engine->spinning);
-    if (status == NULL)
+    if (status == NULL) {
+        pthread_mutex_lock(&shared.lock);
         status = ws_ort->CreateEnvWithCustomLoggerAndGlobalThreadPools(
             pass_on_log, NULL, ORT_LOGGING_LEVEL_WARNING, "wattshed", threading,
             &engine->env);
+        if (status == NULL && shared.users++ == 0) {
+            shared.threads = engine->threads;
+            shared.spinning = engine->spinning;
+        }
+        engine->has_own_pools =
+            engine->threads != shared.threads || engine->spinning != shared.spinning;
+        pthread_mutex_unlock(&shared.lock);
+    }
     if (status == NULL)
         status = ws_ort->DisableTelemetryEvents(engine->env);
     if (status == NULL)
@@ -173,7 +190,7 @@ int ws_engine_create(struct ws_engine **out, const struct ws_engine_options *opt
     if (engine == NULL)
         return ws_error_nomem(err);
     engine->threads = options->threads > 0 ? options->threads : usable_cores();
-    engine->spinning = options->spinning;
+    engine->spinning = options->spinning != 0;
     (void)snprintf(engine->version, sizeof(engine->version), "ONNX Runtime %s",
                    base->GetVersionString());
     int rc = copy_provider(engine, options, err);
@@ -202,8 +219,12 @@ void ws_engine_destroy(struct ws_engine *engine)
         return;
     if (engine->cpu != NULL)
         ws_ort->ReleaseMemoryInfo(engine->cpu);
-    if (engine->env != NULL)
+    if (engine->env != NULL) {
+        pthread_mutex_lock(&shared.lock);
         ws_ort->ReleaseEnv(engine->env);
+        shared.users--;
+        pthread_mutex_unlock(&shared.lock);
+    }
     for (size_t i = 0;
          engine->provider_options != NULL && engine->provider_options[i] != NULL; i++)
         free(engine->provider_options[i]);
@@ -275,13 +296,28 @@ static OrtStatus *add_provider(OrtSessionOptions *options, const struct ws_engin
     return status;
 }
 
+/* Threads from the environment, or the session's own where that has other ones. */
+static OrtStatus *choose_threads(OrtSessionOptions *options,
+                                 const struct ws_engine *engine)
+{
+    if (!engine->has_own_pools)
+        return ws_ort->DisablePerSessionThreads(options);
+    OrtStatus *status = ws_ort->SetIntraOpNumThreads(options, engine->threads);
+    if (status == NULL)
+        status = ws_ort->SetInterOpNumThreads(options, 1);
+    if (status == NULL)
+        status = ws_ort->AddSessionConfigEntry(options, "session.intra_op.allow_spinning",
+                                               engine->spinning ? "1" : "0");
+    return status;
+}
+
 int ws_ort_session_options(OrtSessionOptions **out, const struct ws_engine *engine,
                            enum ws_level level, int keep_layout, struct ws_error *err)
 {
     OrtSessionOptions *options = NULL;
     OrtStatus *status = ws_ort->CreateSessionOptions(&options);
     if (status == NULL)
-        status = ws_ort->DisablePerSessionThreads(options);
+        status = choose_threads(options, engine);
     if (status == NULL)
         status = ws_ort->SetSessionGraphOptimizationLevel(options, ort_levels[level]);
     if (status == NULL)

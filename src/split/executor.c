@@ -62,6 +62,17 @@ static int find_threads(struct ws_executor *executor, void *item, const char *te
     return rc;
 }
 
+static int find_spinning(struct ws_executor *executor, void *item, const char *text,
+                         struct ws_error *err)
+{
+    int is_on = strcmp(text, "on") == 0;
+    (void)executor;
+    if (!is_on && strcmp(text, "off") != 0)
+        return ws_error_set(err, WS_E_USAGE, "%s is not off or on", text);
+    *(int *)item = is_on;
+    return 0;
+}
+
 static int find_share(struct ws_executor *executor, void *item, const char *text,
                       struct ws_error *err)
 {
@@ -118,7 +129,8 @@ static int check_strangers(const struct ws_executor *executor, struct ws_error *
             k == executor->share_knob || k == executor->codec_knob ||
             k == executor->encoding_knob || k == executor->head_knob ||
             k == executor->tail_knob || k == executor->threads_knob ||
-            k == executor->provider_knob || strncmp(name, "cloud.", 6) == 0)
+            k == executor->spinning_knob || k == executor->provider_knob ||
+            strncmp(name, "cloud.", 6) == 0)
             continue;
         if (device == NULL || ws_space_find(&found, device, name, NULL) != 0)
             return ws_error_set(err, WS_E_NOT_FOUND, "nothing here has a knob \"%s\"",
@@ -138,8 +150,12 @@ static int check_strangers(const struct ws_executor *executor, struct ws_error *
 static int map_engine_knobs(struct ws_executor *executor, struct ws_error *err)
 {
     (void)ws_space_find(&executor->provider_knob, executor->space, "edge.provider", NULL);
-    return map_knob(executor, &executor->threads_knob, "edge.threads",
-                    (void **)&executor->threads, sizeof(int), find_threads, err);
+    int rc = map_knob(executor, &executor->threads_knob, "edge.threads",
+                      (void **)&executor->threads, sizeof(int), find_threads, err);
+    if (rc == 0)
+        rc = map_knob(executor, &executor->spinning_knob, "edge.spinning",
+                      (void **)&executor->spinning, sizeof(int), find_spinning, err);
+    return rc;
 }
 
 /* Where the network is divided: at a cut, or by a share of its feature maps. */
@@ -169,7 +185,7 @@ static int map_knobs(struct ws_executor *executor, struct ws_error *err)
                       find_encoding, err);
     if (rc == 0)
         rc = map_variants(executor, err);
-    executor->threads_knob = executor->provider_knob = WS_NONE;
+    executor->threads_knob = executor->spinning_knob = executor->provider_knob = WS_NONE;
     if (rc == 0)
         rc = executor->board != NULL
                  ? ws_binding_create(&executor->binding, executor->board, executor->space,
@@ -191,20 +207,30 @@ static void lane_destroy(struct ws_executor_lane *lane, size_t variant_count)
     free(lane);
 }
 
+/* The value a setting has for a knob, 0 where the space has no such knob. */
+static size_t value_of(const struct ws_setting *setting, size_t knob)
+{
+    return knob == WS_NONE ? 0 : setting->value[knob];
+}
+
 static int lane_create(struct ws_executor_lane **out, struct ws_executor *executor,
-                       size_t threads, size_t provider, struct ws_error *err)
+                       const struct ws_setting *setting, struct ws_error *err)
 {
     struct ws_engine_options options = executor->engine;
     struct ws_executor_lane *lane = calloc(1, sizeof(*lane));
     if (lane == NULL)
         return ws_error_nomem(err);
-    lane->threads_value = threads;
-    lane->provider_value = provider;
+    lane->threads_value = value_of(setting, executor->threads_knob);
+    lane->spinning_value = value_of(setting, executor->spinning_knob);
+    lane->provider_value = value_of(setting, executor->provider_knob);
     if (executor->threads_knob != WS_NONE)
-        options.threads = executor->threads[threads];
+        options.threads = executor->threads[lane->threads_value];
+    if (executor->spinning_knob != WS_NONE)
+        options.spinning = executor->spinning[lane->spinning_value];
     if (executor->provider_knob != WS_NONE)
-        options.provider =
-            executor->space->knobs[executor->provider_knob].values[provider].text;
+        options.provider = executor->space->knobs[executor->provider_knob]
+                               .values[lane->provider_value]
+                               .text;
     lane->splitters = calloc(executor->variant_count, sizeof(struct ws_splitter *));
     int rc = lane->splitters == NULL ? ws_error_nomem(err)
                                      : ws_engine_create(&lane->engine, &options, err);
@@ -222,18 +248,16 @@ static int lane_create(struct ws_executor_lane **out, struct ws_executor *execut
 static int lane_of(struct ws_executor_lane **out, struct ws_executor *executor,
                    const struct ws_setting *setting, struct ws_error *err)
 {
-    size_t threads =
-        executor->threads_knob == WS_NONE ? 0 : setting->value[executor->threads_knob];
-    size_t provider =
-        executor->provider_knob == WS_NONE ? 0 : setting->value[executor->provider_knob];
     for (struct ws_executor_lane *lane = executor->lanes; lane != NULL;
          lane = lane->next) {
-        if (lane->threads_value == threads && lane->provider_value == provider) {
+        if (lane->threads_value == value_of(setting, executor->threads_knob) &&
+            lane->spinning_value == value_of(setting, executor->spinning_knob) &&
+            lane->provider_value == value_of(setting, executor->provider_knob)) {
             *out = lane;
             return 0;
         }
     }
-    return lane_create(out, executor, threads, provider, err);
+    return lane_create(out, executor, setting, err);
 }
 
 static int splitter_of(struct ws_splitter **out, const struct ws_executor *executor,
@@ -382,6 +406,7 @@ static int add_variants(struct ws_executor *executor,
 int ws_executor_create(struct ws_executor **out,
                        const struct ws_executor_options *options, struct ws_error *err)
 {
+    static const struct ws_setting first;
     struct ws_executor *executor = calloc(1, sizeof(*executor));
     if (executor == NULL)
         return ws_error_nomem(err);
@@ -399,7 +424,7 @@ int ws_executor_create(struct ws_executor **out,
     if (rc == 0)
         rc = map_knobs(executor, err);
     if (rc == 0)
-        rc = lane_create(&executor->default_lane, executor, 0, 0, err);
+        rc = lane_create(&executor->default_lane, executor, &first, err);
     if (rc == 0)
         rc = map_cuts(executor, err);
     if (rc == 0)
@@ -440,6 +465,7 @@ void ws_executor_destroy(struct ws_executor *executor)
     free(executor->heads);
     free(executor->tails);
     free(executor->threads);
+    free(executor->spinning);
     free(executor->shares);
     if (executor->parts != NULL)
         ws_parts_fini(executor->parts);

@@ -2,9 +2,10 @@
  * One request under one setting, in phases: set the edge's hardware, run head and codec
  * on the edge, the tail on a node, or finish here from the tensors in hand. The executor
  * maps the knobs of a space once, when it is made: `cut`, `codec`, `encoding`,
- * `variant` or `head.variant` and `tail.variant`, `edge.threads` and `edge.provider` are
- * its own, other `edge.*` are the device's or the emulated board's, `cloud.*` are for
- * whoever controls the node. It owns engines, splitters, routes and the connections.
+ * `variant` or `head.variant` and `tail.variant`, `edge.threads`, `edge.spinning` (off,
+ * on) and `edge.provider` are its own, other `edge.*` are the device's or the emulated
+ * board's, `cloud.*` are for whoever controls the node. It owns engines, splitters,
+ * routes and the connections.
  *
  * Where the one variant's path is a folder of a network with shared feature maps
  * (halves.h), the knob `share` stands in place of `cut`: the head is the extractor, the

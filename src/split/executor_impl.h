@@ -10,10 +10,10 @@
 #include "split/halves.h"
 #include "split/pool.h"
 
-/* An engine with its splitters: one for each combination of threads and provider. */
+/* An engine with its splitters: one for each combination of its knobs' values. */
 struct ws_executor_lane {
     struct ws_executor_lane *next;
-    size_t threads_value, provider_value; /* of their knobs; 0 without */
+    size_t threads_value, spinning_value, provider_value; /* of their knobs; 0 without */
     struct ws_engine *engine;
     struct ws_splitter **splitters; /* by variant; NULL: not needed yet */
     struct ws_halves *halves;       /* where maps are shared; likewise */
@@ -50,12 +50,12 @@ struct ws_executor {
     struct ws_parts *parts; /* where maps are shared: then the variants are two of them */
     /* Knobs of the space, WS_NONE where it has none, and what their values mean. */
     size_t cut_knob, codec_knob, encoding_knob, head_knob, tail_knob;
-    size_t threads_knob, provider_knob, share_knob;
+    size_t threads_knob, spinning_knob, provider_knob, share_knob;
     double *shares;
     enum ws_codec *codecs;
     enum ws_encoding *encodings;
     size_t *heads, *tails; /* variants */
-    int *threads;
+    int *threads, *spinning;
     struct ws_executor_lane *lanes; /* the first made is the default and comes last */
     struct ws_executor_lane *default_lane;
     struct ws_executor_way *ways;

@@ -280,6 +280,35 @@ static void test_variants(void **state)
     rig_fini(&rig);
 }
 
+/* Threads and spinning are knobs of the runtime: the answer is the same under each. */
+static void test_engine_knobs(void **state)
+{
+    const struct scene *scene = *state;
+    struct rig rig;
+    struct ws_tensor tensor;
+    const struct ws_datum input = input_datum(&tensor, 11);
+    const char *knobs = KNOB("cut", "17") ", " KNOB("edge.threads", "1, 2") ", " KNOB(
+        "edge.spinning", "\"off\", \"on\"");
+    struct ws_tensor expected = scene_expected(scene, 17, WS_CODEC_NONE, &tensor);
+    uint64_t size = 0;
+    assert_int_equal(rig_init(&rig, scene, NULL, knobs, NULL), 0);
+    assert_int_equal(ws_space_size(&size, &rig.testbed.space, NULL), 0);
+    assert_int_equal(size, 4);
+    for (uint64_t s = 0; s < size; s++) {
+        struct ws_setting setting;
+        struct ws_flight *flight = NULL;
+        ws_setting_from_index(&setting, &rig.testbed.space, s);
+        assert_int_equal(ws_executor_head(&flight, rig.executor, &setting, &input, NULL),
+                         0);
+        assert_int_equal(ws_executor_local(flight, NULL), 0);
+        assert_answer(flight, &expected);
+        ws_flight_destroy(flight);
+    }
+    ws_tensor_fini(&expected);
+    ws_tensor_fini(&tensor);
+    rig_fini(&rig);
+}
+
 /* An edge that is not here: its time and energy, and what it draws while it waits. */
 static void test_emulated_edge(void **state)
 {
@@ -352,6 +381,8 @@ static void test_wrong_spaces(void **state)
         {KNOB("cut", "0") ", " KNOB("codec", "\"mp3\""), WS_E_NOT_FOUND, "\"codec\""},
         {KNOB("cut", "0") ", " KNOB("encoding", "\"rar\""), WS_E_NOT_FOUND, "encoding"},
         {KNOB("cut", "0") ", " KNOB("edge.threads", "0"), WS_E_LIMIT, "edge.threads"},
+        {KNOB("cut", "0") ", " KNOB("edge.spinning", "\"on\", \"maybe\""), WS_E_USAGE,
+         "maybe is not off or on"},
         {KNOB("cut", "0") ", " KNOB("variant", "\"small\""), WS_E_NOT_FOUND,
          "no variant \"small\""},
         {KNOB("cut", "0") ", " KNOB("edge.cpu_khz", "1"), WS_E_NOT_FOUND,
@@ -377,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_failed_then_elsewhere),
         cmocka_unit_test(test_first_answer_counts),
         cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_engine_knobs),
         cmocka_unit_test(test_emulated_edge),
         cmocka_unit_test(test_wrong_spaces),
     };
