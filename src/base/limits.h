@@ -64,6 +64,7 @@
 #define WS_SYSFS_PATH_MAX   512                 /* bytes of a path below sysfs */
 #define WS_SYSFS_TEXT_MAX   4097        /* bytes of an attribute, a page and a NUL */
 #define WS_SYSFS_LIST_MAX   65536       /* bytes of the names in one directory */
+#define WS_MODE_CONF_MAX    (1u << 20)  /* bytes of a Jetson's list of modes */
 #define WS_CPUS_MAX         1024        /* processors of a machine */
 #define WS_LEASE_PATHS_MAX  4096        /* originals that one lease keeps */
 #define WS_METERS_MAX       64          /* meters of a machine */

@@ -223,15 +223,18 @@ int ws_numbers_parse(int64_t **out, size_t *count, const char *text, int64_t sca
 }
 
 /* What one kind of knob cannot read must not hide the others. */
-static int discover(struct ws_device *device, struct ws_error *err)
+static int discover(struct ws_device *device, const struct ws_device_options *options,
+                    struct ws_error *err)
 {
     static int (*const kinds[])(struct ws_device *, struct ws_error *) = {
         ws_knob_cores_discover, ws_knob_cpufreq_discover, ws_knob_devfreq_discover,
         ws_knob_emc_discover,   ws_knob_port_discover,    ws_knob_affinity_discover,
     };
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+    const size_t count = sizeof(kinds) / sizeof(kinds[0]);
+    for (size_t i = 0; i <= count; i++) {
         struct ws_error here = {0};
-        int rc = kinds[i](device, &here);
+        int rc = i < count ? kinds[i](device, &here)
+                           : ws_knob_nvpmodel_discover(device, options, &here);
         if (rc == WS_E_NOMEM)
             return ws_error_nomem(err);
         if (rc != 0)
@@ -262,7 +265,7 @@ int ws_device_open(struct ws_device **out, struct ws_sysfs *fs,
             rc = ws_error_nomem(err);
     }
     if (rc == 0 && !options->bare)
-        rc = discover(device, err);
+        rc = discover(device, options, err);
     if (rc != 0) {
         (void)ws_device_close(device, NULL);
         return rc;
@@ -315,6 +318,33 @@ static int keep(struct ws_device *device, struct ws_actuator *actuator,
     return rc;
 }
 
+/* Which actuator and value each knob of the space means here; -1 where none. */
+struct target {
+    int knob;
+    size_t value;
+};
+
+/* Those of a setting's knobs. A mode changes others' attributes too: before one is set
+ * they are all kept, as they are by now and not as the mode leaves them. */
+static int keep_targets(struct ws_device *device, const struct target *targets,
+                        size_t count, struct ws_error *err)
+{
+    int has_mode = 0;
+    int rc = 0;
+    for (size_t k = 0; rc == 0 && k < count; k++) {
+        if (targets[k].knob < 0)
+            continue;
+        struct ws_actuator *actuator = device->actuators[targets[k].knob];
+        has_mode |= actuator->rank == WS_RANK_MODE;
+        rc = keep(device, actuator, err);
+    }
+    for (size_t k = 0; has_mode && rc == 0 && k < device->space.knob_count; k++) {
+        if (device->actuators[k]->ops->paths != NULL)
+            rc = keep(device, device->actuators[k], err);
+    }
+    return rc;
+}
+
 /* Sets one knob and looks at what came of it. */
 static void apply_knob(struct ws_device *device, struct ws_applied_knob *out,
                        struct ws_actuator *actuator, size_t value)
@@ -340,12 +370,6 @@ static void apply_knob(struct ws_device *device, struct ws_applied_knob *out,
         out->applied = device->write_count == writes ? WS_APPLIED_SAME : WS_APPLIED_SET;
     out->time_ns = ws_clock_now_ns() - start_ns;
 }
-
-/* Which actuator and value each knob of the space means here; -1 where none. */
-struct target {
-    int knob;
-    size_t value;
-};
 
 static void find_targets(struct target *targets, struct ws_device_report *report,
                          const struct ws_device *device, const struct ws_space *space,
@@ -375,10 +399,8 @@ int ws_device_apply(struct ws_device *device, struct ws_device_report *report,
     device->write_count = 0;
     int rc = lease_take(device, err);
     find_targets(targets, report, device, space, setting);
-    for (size_t k = 0; rc == 0 && k < space->knob_count; k++) {
-        if (targets[k].knob >= 0)
-            rc = keep(device, device->actuators[targets[k].knob], err);
-    }
+    if (rc == 0)
+        rc = keep_targets(device, targets, space->knob_count, err);
     if (rc == 0)
         rc = ws_lease_commit(device->lease, err);
     for (int rank = 0; rc == 0 && rank < WS_RANK_COUNT; rank++) {
@@ -413,6 +435,11 @@ int ws_device_paths(struct ws_device *device, size_t knob,
     if (actuator->ops->paths == NULL)
         return 0;
     return actuator->ops->paths(actuator, fn, user, err);
+}
+
+int ws_device_needs_root(const struct ws_device *device, size_t knob)
+{
+    return device->actuators[knob]->needs_root;
 }
 
 int ws_device_restore(struct ws_device *device, struct ws_error *err)

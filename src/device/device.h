@@ -19,10 +19,12 @@
 struct ws_device;
 
 struct ws_device_options {
-    const char *lease_path; /* NULL: ws_lease_default_path */
-    int catch_signals;      /* as ws_lease_catch_signals */
-    int bare;               /* discovers nothing: its knobs are to be added */
-    int own_processors;     /* a tree's processors are this machine's: edge.cpus on it */
+    const char *lease_path;  /* NULL: ws_lease_default_path */
+    int catch_signals;       /* as ws_lease_catch_signals */
+    int bare;                /* discovers nothing: its knobs are to be added */
+    int own_processors;      /* a tree's processors are this machine's: edge.cpus on it */
+    const char *nvpmodel;    /* its path; NULL: as $PATH has it, and none on a tree */
+    int nvpmodel_timeout_ms; /* of each run of it; 0: 10 s */
 };
 
 /*
@@ -32,6 +34,8 @@ struct ws_device_options {
  *   edge.cpu_khz       cluster on, N its first processor): a pinned frequency
  *   edge.gpu_khz, edge.mem_khz   of devfreq, or of Jetson's memory controller
  *   edge.accelerator   power of the USB port of a Coral accelerator: off, on
+ *   edge.nvpmodel      Jetson's power mode, by nvpmodel's names; setting it sets cores
+ *                      and bounds anew, so it goes first (not on a tree)
  *   edge.cpus          processors this process runs on: each cluster, and all; within
  *                      its cpuset (not on a tree, but with own_processors)
  * `fs` must outlive the device. Nothing is written, and no lease is taken, before the
@@ -108,6 +112,9 @@ int ws_device_current(char *out, size_t size, struct ws_device *device, size_t k
 int ws_device_paths(struct ws_device *device, size_t knob,
                     int (*fn)(void *user, const char *path, struct ws_error *err),
                     void *user, struct ws_error *err);
+
+/* Whether only root can set the knob, whatever rights there are on attributes. */
+int ws_device_needs_root(const struct ws_device *device, size_t knob);
 
 /* Gives every original back; the device can be used again. */
 int ws_device_restore(struct ws_device *device, struct ws_error *err);

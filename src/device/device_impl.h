@@ -14,9 +14,10 @@ struct ws_actuator;
 
 typedef int (*ws_device_path_fn)(void *user, const char *path, struct ws_error *err);
 
-/* Knobs are set in this order: what changes the set of processors first, then what
- * changes who governs, then speeds, then the rest. */
+/* Knobs are set in this order: what sets many others first, then what changes the set of
+ * processors, then who governs, then speeds, then the rest. */
 enum ws_rank {
+    WS_RANK_MODE, /* before one of these, every attribute's original is kept */
     WS_RANK_CORES,
     WS_RANK_GOVERNOR,
     WS_RANK_CPU,
@@ -50,7 +51,8 @@ struct ws_actuator_ops {
 struct ws_actuator {
     const struct ws_actuator_ops *ops;
     enum ws_rank rank;
-    int is_kept; /* its originals are in the lease */
+    int is_kept;    /* its originals are in the lease */
+    int needs_root; /* whatever the rights on its paths say */
 };
 
 struct ws_device {
@@ -99,5 +101,8 @@ int ws_knob_devfreq_discover(struct ws_device *device, struct ws_error *err);
 int ws_knob_emc_discover(struct ws_device *device, struct ws_error *err);
 int ws_knob_port_discover(struct ws_device *device, struct ws_error *err);
 int ws_knob_affinity_discover(struct ws_device *device, struct ws_error *err);
+int ws_knob_nvpmodel_discover(struct ws_device *device,
+                              const struct ws_device_options *options,
+                              struct ws_error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define THERMAL  "class/thermal"
 #define POWERCAP "class/powercap"
@@ -249,7 +250,8 @@ static int look_at(void *user, const char *path, struct ws_error *err)
 int ws_unlock_knob_writable(struct ws_device *device, const struct ws_sysfs *fs,
                             size_t knob)
 {
-    struct collector collector = {.fs = fs};
+    struct collector collector = {
+        .fs = fs, .is_locked = ws_device_needs_root(device, knob) && geteuid() != 0};
     int rc = ws_device_paths(device, knob, look_at, &collector, NULL);
     return rc == 0 && !collector.is_locked;
 }

@@ -232,7 +232,9 @@ static int load_original(struct ws_lease *lease, const struct ws_json *entry,
     return keep_original(lease, (struct original){strdup(path), strdup(text), NULL}, err);
 }
 
-/* Loads what a dead holder left; nothing if it is from before the last boot. */
+/* Loads what a dead holder left. From before the last boot only commands: attributes are
+ * the machine's own again, but what a command set may have outlived it, as nvpmodel's
+ * mode does. */
 static int load(struct ws_lease *lease, struct ws_error *err)
 {
     struct ws_json_doc doc = {0};
@@ -252,14 +254,14 @@ static int load(struct ws_lease *lease, struct ws_error *err)
     if (rc == 0)
         rc = ws_json_array(&list, err);
     boot_id(boot_now, sizeof(boot_now), lease->fs);
-    if (rc == 0 && strcmp(boot, boot_now) != 0)
-        goto out;
+    int is_old = rc == 0 && strcmp(boot, boot_now) != 0;
     for (size_t i = 0; rc == 0 && i < ws_json_count(&list); i++) {
         struct ws_json entry = ws_json_at(&list, i);
-        rc = load_original(lease, &entry, err);
+        struct ws_json path;
+        if (!is_old || !ws_json_find(&path, &entry, "path"))
+            rc = load_original(lease, &entry, err);
     }
     lease->written = lease->count;
-out:
     ws_json_doc_fini(&doc);
     if (rc != 0)
         forget(lease);
@@ -328,15 +330,29 @@ int ws_lease_open(struct ws_lease **out, struct ws_lease_report *report,
     return rc;
 }
 
-/* One original: 0 if it is (now) in place. */
+/* Commands, each once and before the attributes, which one may set anew. Returns how many
+ * failed, the first one's line in `first`. */
+static size_t run_commands(struct ws_lease *lease, struct ws_lease_report *did,
+                           struct ws_error *first)
+{
+    size_t failed = 0;
+    for (size_t i = 0; i < lease->count; i++) {
+        struct ws_error here = {0};
+        if (lease->originals[i].path != NULL)
+            continue;
+        if (ws_child_run(NULL, (const char *const *)lease->originals[i].argv, COMMAND_MS,
+                         &here) == 0)
+            did->restored++;
+        else if (failed++ == 0)
+            *first = here;
+    }
+    return failed;
+}
+
+/* One attribute: 0 if it is (now) in place. */
 static int give_back(struct ws_lease *lease, struct original *original, int *written,
                      struct ws_error *err)
 {
-    if (original->path == NULL) {
-        int rc = ws_child_run(NULL, (const char *const *)original->argv, COMMAND_MS, err);
-        *written = rc == 0;
-        return rc;
-    }
     char text[WS_SYSFS_TEXT_MAX];
     int rc = ws_sysfs_read(text, sizeof(text), lease->fs, original->path, err);
     if (rc == WS_E_NOT_FOUND || (rc == 0 && strcmp(text, original->text) == 0))
@@ -356,23 +372,24 @@ int ws_lease_restore(struct ws_lease *lease, struct ws_lease_report *report,
 {
     struct ws_lease_report did = {0};
     struct ws_error first = {0};
-    size_t failed = 0;
+    size_t undone = run_commands(lease, &did, &first);
+    size_t failed = undone;
     for (int round = 0; round < ROUNDS; round++) {
-        failed = 0;
+        failed = undone;
         did.vanished = 0;
         size_t before = did.restored;
         for (size_t i = 0; i < lease->count; i++) {
             struct ws_error here = {0};
             int written = 0;
-            if (lease->originals[i].path == NULL && round > 0)
-                continue; /* a command runs once */
+            if (lease->originals[i].path == NULL)
+                continue;
             int rc = give_back(lease, &lease->originals[i], &written, &here);
             did.restored += written != 0;
             did.vanished += rc == WS_E_NOT_FOUND;
             if (rc != 0 && rc != WS_E_NOT_FOUND && failed++ == 0)
                 first = here;
         }
-        if (failed == 0 && did.restored == before)
+        if (failed == undone && did.restored == before)
             break;
     }
     if (report != NULL)

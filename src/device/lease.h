@@ -4,8 +4,8 @@
  * is written back and the file goes. Whoever dies without that leaves the file, and the
  * next one to open the lease, or `wattshed doctor --restore`, writes the originals back.
  * One process holds a lease at a time (a lock beside the file, which dies with its
- * holder). After a reboot the machine has its own values again and an old file is
- * dropped. One thread.
+ * holder). After a reboot the machine has its own values again, and of an old file only
+ * commands are run: what they undo may outlive a reboot. One thread.
  */
 #ifndef WS_DEVICE_LEASE_H
 #define WS_DEVICE_LEASE_H

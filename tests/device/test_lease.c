@@ -194,6 +194,29 @@ static void test_restore_refused(void **state)
     board_close(&board);
 }
 
+/* What a command has set may outlive a reboot: it is undone then too, and only that. */
+static void test_reboot_runs_commands(void **state)
+{
+    struct board board;
+    struct ws_lease *lease = NULL;
+    struct ws_lease_report report;
+    char text[512];
+    (void)state;
+    board_open(&board, "xu4");
+    (void)snprintf(text, sizeof(text),
+                   "{\"wattshed_lease\":1,\"pid\":1,\"boot\":\"other\",\"originals\":["
+                   "{\"path\":\"class/devfreq/11800000.gpu/max_freq\",\"text\":\"1\"},"
+                   "{\"command\":[\"touch\",\"%s/undone\"]}]}",
+                   board.dir);
+    assert_int_equal(ws_file_write(board.lease, text, strlen(text), NULL), 0);
+    assert_int_equal(ws_lease_open(&lease, &report, board.fs, board.lease, NULL), 0);
+    assert_int_equal(report.restored, 1);
+    (void)snprintf(text, sizeof(text), "%s/undone", board.dir);
+    assert_int_equal(access(text, F_OK), 0);
+    assert_int_equal(ws_lease_close(lease, NULL), 0);
+    board_close(&board);
+}
+
 static void test_lease_file_rows(void **state)
 {
     static const struct {
@@ -295,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_restore_order),
         cmocka_unit_test(test_restore_refused),
         cmocka_unit_test(test_lease_file_rows),
+        cmocka_unit_test(test_reboot_runs_commands),
         cmocka_unit_test(test_capture_round_trip),
         cmocka_unit_test(test_capture_unpack_rows),
     };
