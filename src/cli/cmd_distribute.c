@@ -7,16 +7,16 @@
 #include <unistd.h>
 
 #include "base/parse.h"
+#include "cli/cluster_measure.h"
 #include "cli/command.h"
 #include "cli/outputs.h"
 #include "cli/secure_options.h"
 #include "cli/syntax.h"
 #include "node/measure.h"
-#include "onnx/npy.h"
-#include "profile/labelled.h"
+#include "study/cluster_study.h"
 
 static const char usage[] =
-    "usage: wattshed distribute --nodes FILE --input X [OPTION ...]\n"
+    "usage: wattshed distribute --nodes FILE | --study STUDY --input X [OPTION ...]\n"
     "\n"
     "Shares a batch of inputs among unequal nodes, and chooses for each node which "
     "variants\n"
@@ -27,6 +27,9 @@ static const char usage[] =
     "result, in order.\n"
     "\n"
     "  --nodes FILE       the cluster: variants, nodes, and what was measured of them\n"
+    "  --study STUDY      instead: a study in which `wattshed profile --cluster` keeps "
+    "it;\n"
+    "                     every batch refreshes the speeds there\n"
     "  --input X          inputs: X.npy [N, ...], or a folder of labelled data, as for\n"
     "                     `wattshed profile --data`\n"
     "  --model NAME       the model that FILE has to be about\n"
@@ -45,7 +48,8 @@ static const char usage[] =
     "  --json             prints the result as JSON\n"
     "\n"
     "  --measure          measures the nodes instead, and with --labels the variants'\n"
-    "                     accuracy, and writes it into FILE\n"
+    "                     accuracy, and writes it into FILE, or into STUDY if given "
+    "too\n"
     "  --refresh          writes what the batch showed of the nodes' speeds into FILE\n"
     "  --save OTHER       ... into OTHER instead\n"
     "\n"
@@ -62,7 +66,7 @@ static const char usage[] =
 struct options {
     struct ws_distribute how;
     struct ws_identity_options identity;
-    const char *nodes, *model, *input, *labels, *save, *out_dir;
+    const char *nodes, *study, *model, *input, *labels, *save, *out_dir;
     size_t repeat, images, strategy;
     size_t rows, columns; /* of the sweep; 0: none */
     int is_measure, is_refresh;
@@ -71,6 +75,7 @@ struct options {
 
 enum {
     OPT_NODES = 256,
+    OPT_STUDY,
     OPT_MODEL,
     OPT_INPUT,
     OPT_RATE,
@@ -93,6 +98,7 @@ enum {
 
 static const struct option long_options[] = {
     {"nodes", required_argument, NULL, OPT_NODES},
+    {"study", required_argument, NULL, OPT_STUDY},
     {"model", required_argument, NULL, OPT_MODEL},
     {"input", required_argument, NULL, OPT_INPUT},
     {"images-per-s", required_argument, NULL, OPT_RATE},
@@ -202,6 +208,9 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
     case OPT_NODES:
         options->nodes = value;
         return 0;
+    case OPT_STUDY:
+        options->study = value;
+        return 0;
     case OPT_MODEL:
         options->model = value;
         return 0;
@@ -267,8 +276,12 @@ static int parse(struct options *options, int *status, int argc, char **argv)
     if (argc > optind)
         *status =
             ws_cli_usage_error("distribute", "\"%s\" is not an option", argv[optind]);
-    else if (options->nodes == NULL)
-        *status = ws_cli_usage_error("distribute", "--nodes FILE is needed");
+    else if (options->nodes == NULL && options->study == NULL)
+        *status = ws_cli_usage_error(
+            "distribute", "--nodes FILE is needed, or --study STUDY that knows them");
+    else if (options->nodes != NULL && options->study != NULL && !options->is_measure)
+        *status = ws_cli_usage_error(
+            "distribute", "--study knows the nodes; --nodes beside it is for --measure");
     else if (options->input == NULL && !(is_virtual && options->images > 0))
         *status = ws_cli_usage_error("distribute", "--input X is needed");
     else if (is_virtual && (options->is_measure || options->is_refresh))
@@ -316,13 +329,6 @@ static void show_progress(void *user, const struct ws_dispatch_state *state,
             state->done, images, state->accuracy, state->up, state->plans);
     if (state->done == images)
         fputc('\n', stderr);
-}
-
-static void show_step(void *user, const char *what, size_t step, size_t steps)
-{
-    (void)user;
-    fprintf(stderr, "\r%3zu %% %-40s%s", 100 * step / steps, what,
-            step == steps ? "\n" : "");
 }
 
 static json_t *nodes_json(const struct ws_cluster *cluster,
@@ -435,6 +441,14 @@ static void print_text(const struct options *options, const struct ws_distribute
                result->state.reissued, result->state.doubles, result->state.plans);
 }
 
+/* The file that figures go into: the one given, unless a study takes them. */
+static const char *file_of(const struct options *options)
+{
+    if (options->save != NULL)
+        return options->save;
+    return options->study == NULL ? options->nodes : NULL;
+}
+
 static int run_batch(const struct options *options, struct ws_error *err)
 {
     struct ws_distributed done;
@@ -447,10 +461,11 @@ static int run_batch(const struct options *options, struct ws_error *err)
         struct ws_datum datum = {.kind = WS_DATUM_TENSOR, .tensor = result->outputs};
         rc = ws_cli_save_outputs(options->out_dir, names, &datum, 1, err);
     }
-    if (rc == 0 && options->is_refresh) {
+    if (rc == 0 && !options->how.is_virtual &&
+        (options->is_refresh || options->study != NULL)) {
         ws_measure_refresh(options->how.cluster, result);
-        rc = ws_cluster_save(options->how.cluster,
-                             options->save != NULL ? options->save : options->nodes, err);
+        rc = ws_cli_cluster_keep(options->how.cluster, file_of(options), options->study,
+                                 err);
     }
     if (rc == 0 && options->how.json)
         print_json(options, &done, result);
@@ -461,86 +476,14 @@ static int run_batch(const struct options *options, struct ws_error *err)
     return rc;
 }
 
-static void print_measured(const struct ws_cluster *cluster)
-{
-    printf("%-12s %10s", "variant", "accuracy");
-    for (size_t i = 0; i < cluster->node_count; i++)
-        printf("  %18.18s", cluster->nodes[i].name);
-    printf("\n%-12s %10s", "", "");
-    for (size_t i = 0; i < cluster->node_count; i++)
-        printf("  %18s", "images/s   J/image");
-    putchar('\n');
-    for (size_t j = 0; j < cluster->variant_count; j++) {
-        const struct ws_cluster_variant *variant = &cluster->variants[j];
-        printf("%-12s ", variant->name);
-        if (variant->knows_accuracy)
-            printf("%10.4f", variant->accuracy);
-        else
-            printf("%10s", "-");
-        for (size_t i = 0; i < cluster->node_count; i++) {
-            const struct ws_cluster_speed *speed = &cluster->nodes[i].speeds[j];
-            if (!speed->is_here)
-                printf("  %18s", "-");
-            else if (speed->knows_energy)
-                printf("  %8.1f %9.5f", 1.0 / speed->image_s, speed->image_j);
-            else
-                printf("  %8.1f %9s", 1.0 / speed->image_s, "-");
-        }
-        putchar('\n');
-    }
-    for (size_t i = 0; i < cluster->node_count; i++)
-        printf("%s: delay %.2f ms, %.3f ms to send an image, %.2f ms for each request\n",
-               cluster->nodes[i].name, 1e3 * cluster->nodes[i].delay_s,
-               1e3 * cluster->nodes[i].send_s, 1e3 * cluster->nodes[i].request_s);
-}
-
-static int measure(const struct options *options, struct ws_error *err)
-{
-    const struct ws_measure_options how = {.inputs = options->how.batch.inputs,
-                                           .labels = options->how.labels,
-                                           .progress =
-                                               isatty(STDERR_FILENO) ? show_step : NULL};
-    int rc = ws_measure_cluster(options->how.cluster, &how, err);
-    if (rc == 0)
-        rc = ws_cluster_save(options->how.cluster,
-                             options->save != NULL ? options->save : options->nodes, err);
-    if (rc == 0 && !options->how.json)
-        print_measured(options->how.cluster);
-    return rc;
-}
-
-/* Inputs, and labels where there are some. */
-static int load_inputs(struct ws_tensor *inputs, struct ws_tensor *labels,
-                       const struct options *options, struct ws_error *err)
-{
-    struct ws_labelled data;
-    size_t length = strlen(options->input);
-    if (length > 4 && strcmp(options->input + length - 4, ".npy") == 0) {
-        int rc = ws_npy_load(inputs, options->input, err);
-        return rc == 0 && options->labels != NULL
-                   ? ws_npy_load(labels, options->labels, err)
-                   : rc;
-    }
-    int rc = ws_labelled_load(&data, options->input, WS_BATCH_MAX, err);
-    if (rc != 0)
-        return rc;
-    const int64_t count = (int64_t)data.count;
-    rc = ws_tensor_init(labels, WS_DTYPE_INT64, &count, 1, err);
-    if (rc == 0) {
-        memcpy(labels->data, data.labels, labels->size_bytes);
-        *inputs = data.samples;
-        data.samples = (struct ws_tensor){0};
-    }
-    ws_labelled_fini(&data);
-    return rc;
-}
-
 static int load_all(struct options *options, struct ws_cluster *cluster,
                     struct ws_tensor *inputs, struct ws_tensor *labels,
                     struct ws_error *err)
 {
     struct ws_distribute *how = &options->how;
-    int rc = ws_cluster_load(cluster, options->nodes, err);
+    int rc = options->nodes != NULL
+                 ? ws_cluster_load(cluster, options->nodes, err)
+                 : ws_cluster_study_load(cluster, options->study, options->model, err);
     how->cluster = cluster;
     how->batch.cluster = cluster;
     how->images = options->images;
@@ -550,7 +493,8 @@ static int load_all(struct options *options, struct ws_cluster *cluster,
         rc = ws_error_set(err, WS_E_MISMATCH, "%s is about model \"%.100s\", not %.100s",
                           options->nodes, cluster->model, options->model);
     if (rc == 0 && options->input != NULL) {
-        rc = load_inputs(inputs, labels, options, err);
+        rc = ws_cli_batch_load(inputs, labels, options->input, options->labels,
+                               WS_BATCH_MAX, err);
         if (rc == 0)
             rc = repeat(inputs, options->repeat, err);
         if (rc == 0 && labels->rank > 0)
@@ -576,7 +520,15 @@ static int distribute(struct options *options, struct ws_error *err)
         return ws_error_nomem(err);
     int rc = load_all(options, cluster, &inputs, &labels, err);
     if (rc == 0 && options->is_measure)
-        rc = measure(options, err);
+        rc = ws_cli_cluster_measure(
+            cluster,
+            &(struct ws_cli_cluster_options){.inputs = &inputs,
+                                             .labels = &labels,
+                                             .identity = options->identity.identity,
+                                             .file = file_of(options),
+                                             .study = options->study,
+                                             .json = options->how.json},
+            err);
     else if (rc == 0 && options->rows > 0)
         rc = ws_distribute_sweep(&options->how, options->rows, options->columns, err);
     else if (rc == 0)

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "cli/cluster_measure.h"
 #include "cli/command.h"
 #include "cli/model_options.h"
 #include "cli/plan_study.h"
@@ -17,6 +18,7 @@
 static const char usage[] =
     "usage: wattshed profile MODEL [--variant NAME=FILE ...] [--edge BOARD|local]\n"
     "                        --node URL -o STUDY [OPTION ...]\n"
+    "       wattshed profile --cluster FILE --data X -o STUDY [OPTION ...]\n"
     "\n"
     "Measures the settings of a model and two machines and searches for the ones worth\n"
     "choosing from. Trials go into STUDY as they finish; run the same line again after "
@@ -27,6 +29,13 @@ static const char usage[] =
     "known\n"
     "parts is measured from end to end all the same, to say how far composing is off.\n"
     "\n"
+    "  --cluster FILE     instead: measures the nodes and variants of a cluster "
+    "(images/s,\n"
+    "                     J/image, accuracy, delay, link) for `wattshed distribute "
+    "--study`,\n"
+    "                     with --data (a folder, or .npy without labels), "
+    "--data-limit,\n"
+    "                     --timeout and --json\n"
     "  --edge BOARD       the edge: local for this machine (default), else a board to\n"
     "                     emulate, by name or file, e.g. rpi4-coral\n"
     "  --node URL         hosts the tails: a `wattshed node` with the same models\n"
@@ -70,6 +79,7 @@ struct profile_options {
     struct ws_executor_variant variants[VARIANTS_MAX];
     char *names[VARIANTS_MAX]; /* NAME of NAME=FILE */
     struct ws_plan_study_options plan;
+    const char *cluster; /* profiled instead; NULL: none */
     /* Of the progress bar. */
     int is_terminal;
     size_t budget, done, measured;
@@ -78,7 +88,8 @@ struct profile_options {
 };
 
 enum {
-    OPT_EDGE = 256,
+    OPT_CLUSTER = 256,
+    OPT_EDGE,
     OPT_NODE,
     OPT_CLOUD,
     OPT_LINK,
@@ -101,6 +112,7 @@ enum {
 };
 
 static const struct option long_options[] = {
+    {"cluster", required_argument, NULL, OPT_CLUSTER},
     {"edge", required_argument, NULL, OPT_EDGE},
     {"node", required_argument, NULL, OPT_NODE},
     {"cloud", required_argument, NULL, OPT_CLOUD},
@@ -203,6 +215,9 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
     case 'o':
         profiling->study_path = value;
         return 0;
+    case OPT_CLUSTER:
+        options->cluster = value;
+        return 0;
     case OPT_EDGE:
         profiling->edge = value;
         return 0;
@@ -271,7 +286,7 @@ static const struct ws_cli_syntax syntax = {
     .shorts = "o:",
     .longs = long_options,
     .take = take_option,
-    .words_min = 1,
+    .words_min = 0,
     .words_max = 1,
     .wants = "one MODEL is needed",
 };
@@ -360,6 +375,32 @@ static int profile(struct profile_options *options, struct ws_error *err)
     return rc;
 }
 
+static int profile_cluster(const struct profile_options *options, struct ws_error *err)
+{
+    const struct ws_profiling_options *profiling = &options->profiling;
+    struct ws_tensor inputs = {0}, labels = {0};
+    struct ws_cluster *cluster = calloc(1, sizeof(*cluster));
+    if (cluster == NULL)
+        return ws_error_nomem(err);
+    int rc = ws_cluster_load(cluster, options->cluster, err);
+    if (rc == 0)
+        rc = ws_cli_batch_load(&inputs, &labels, profiling->data, NULL,
+                               profiling->data_limit, err);
+    const struct ws_cli_cluster_options how = {.inputs = &inputs,
+                                               .labels = &labels,
+                                               .timeout_ms = profiling->timeout_ms,
+                                               .identity = options->identity.identity,
+                                               .study = profiling->study_path,
+                                               .json = options->plan.json};
+    if (rc == 0)
+        rc = ws_cli_cluster_measure(cluster, &how, err);
+    ws_tensor_fini(&inputs);
+    ws_tensor_fini(&labels);
+    ws_cluster_fini(cluster);
+    free(cluster);
+    return rc;
+}
+
 int ws_cmd_profile(int argc, char **argv)
 {
     struct profile_options options = {.profiling = {.edge = "local",
@@ -378,7 +419,7 @@ int ws_cmd_profile(int argc, char **argv)
     options.variants[0].name = "base";
     if (ws_cli_read(&status, argc, argv, &syntax, &options) != 0)
         goto out;
-    options.variants[0].path = argv[optind];
+    options.variants[0].path = argv[optind]; /* NULL: none is given */
     profiling->variants = options.variants;
     profiling->identity = options.identity.identity;
     profiling->engine = options.model.engine;
@@ -389,8 +430,14 @@ int ws_cmd_profile(int argc, char **argv)
     profiling->on_start = on_start;
     profiling->on_trial = on_trial;
     profiling->user = &options;
-    if (profiling->study_path == NULL)
+    if ((argv[optind] == NULL) != (options.cluster != NULL))
+        status = ws_cli_usage_error("profile", "one MODEL is needed, or --cluster FILE");
+    else if (profiling->study_path == NULL)
         status = ws_cli_usage_error("profile", "-o STUDY is needed");
+    else if (options.cluster != NULL && profiling->data == NULL)
+        status = ws_cli_usage_error("profile", "--cluster: --data X is needed");
+    else if (options.cluster != NULL)
+        status = profile_cluster(&options, &err) != 0 ? ws_cli_fail(&err) : WS_EXIT_OK;
     else if (profiling->url == NULL && !profiling->is_virtual)
         status = ws_cli_usage_error("profile", "--node URL is needed");
     else if (profile(&options, &err) != 0)

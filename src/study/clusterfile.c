@@ -324,8 +324,7 @@ static json_t *node_json(const struct ws_cluster_node *node,
     return json;
 }
 
-int ws_cluster_save(const struct ws_cluster *cluster, const char *path,
-                    struct ws_error *err)
+static json_t *cluster_json(const struct ws_cluster *cluster)
 {
     json_t *variants = json_object(), *nodes = json_array();
     for (size_t j = 0; j < cluster->variant_count; j++) {
@@ -340,9 +339,23 @@ int ws_cluster_save(const struct ws_cluster *cluster, const char *path,
     }
     for (size_t i = 0; i < cluster->node_count; i++)
         json_array_append_new(nodes, node_json(&cluster->nodes[i], cluster));
-    json_t *root = json_pack("{s:s, s:i, s:s, s:o, s:o}", "format", format, "version",
-                             WS_CLUSTERFILE_VERSION, "model", cluster->model, "variants",
-                             variants, "nodes", nodes);
+    return json_pack("{s:s, s:i, s:s, s:o, s:o}", "format", format, "version",
+                     WS_CLUSTERFILE_VERSION, "model", cluster->model, "variants",
+                     variants, "nodes", nodes);
+}
+
+char *ws_cluster_text(const struct ws_cluster *cluster)
+{
+    json_t *root = cluster_json(cluster);
+    char *text = root == NULL ? NULL : json_dumps(root, JSON_COMPACT);
+    json_decref(root);
+    return text;
+}
+
+int ws_cluster_save(const struct ws_cluster *cluster, const char *path,
+                    struct ws_error *err)
+{
+    json_t *root = cluster_json(cluster);
     int rc = root == NULL ? ws_error_nomem(err) : ws_json_write(path, root, err);
     json_decref(root);
     return rc;

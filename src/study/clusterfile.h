@@ -58,6 +58,9 @@ void ws_cluster_fini(struct ws_cluster *cluster);
 int ws_cluster_save(const struct ws_cluster *cluster, const char *path,
                     struct ws_error *err);
 
+/* The file's text, to be freed; NULL: memory is out. */
+char *ws_cluster_text(const struct ws_cluster *cluster);
+
 /* 0 where every figure that a plan needs is there, else WS_E_UNKNOWN with the first that
  * is not. Energy may be missing. */
 int ws_cluster_check_measured(const struct ws_cluster *cluster, struct ws_error *err);

@@ -13,33 +13,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-
-/* "WSHD": what the file command may know us by. */
-#define APPLICATION_ID 0x57534844
-
-enum { BUSY_MS = 10000 }; /* a reader waits so long for a transaction to end */
-
-static const char schema[] =
-    "CREATE TABLE facts(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE runs(run INTEGER PRIMARY KEY, started_s REAL NOT NULL,"
-    " conditions TEXT NOT NULL);"
-    "CREATE TABLE parts(key TEXT PRIMARY KEY, bytes REAL NOT NULL,"
-    " ms_count INTEGER NOT NULL, ms_mean REAL NOT NULL, ms_m2 REAL NOT NULL,"
-    " ms_min REAL NOT NULL, ms_max REAL NOT NULL,"
-    " j_count INTEGER NOT NULL, j_mean REAL NOT NULL, j_m2 REAL NOT NULL,"
-    " j_min REAL NOT NULL, j_max REAL NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE trials(trial INTEGER PRIMARY KEY, run INTEGER NOT NULL,"
-    " started_s REAL NOT NULL, took_s REAL NOT NULL,"
-    " setting INTEGER NOT NULL UNIQUE, knobs TEXT NOT NULL,"
-    " how TEXT NOT NULL, truth TEXT NOT NULL, valid INTEGER NOT NULL,"
-    " reason TEXT NOT NULL, attempts INTEGER NOT NULL, samples INTEGER NOT NULL,"
-    " warmups INTEGER NOT NULL, latency_ci_ms REAL, energy_ci_j REAL);"
-    /* Long and narrow, so that a measure or condition more is a row more. */
-    "CREATE TABLE measures(trial INTEGER NOT NULL, kind TEXT NOT NULL,"
-    " name TEXT NOT NULL, value REAL NOT NULL,"
-    " PRIMARY KEY(trial, kind, name)) WITHOUT ROWID;"
-    "CREATE TABLE accuracies(key TEXT PRIMARY KEY, right INTEGER NOT NULL,"
-    " total INTEGER NOT NULL) WITHOUT ROWID;";
+#include "study/schema.h"
 
 enum statement {
     PUT_PART,
@@ -116,29 +90,15 @@ const char *ws_how_name(enum ws_how how)
 /* --- SQLite --------------------------------------------------------------------------
  */
 
-/* What SQLite has to say as an error of ours. */
 static int refused(const struct ws_study *study, const char *doing, struct ws_error *err)
 {
-    int code = sqlite3_errcode(study->db);
-    int rc = code == SQLITE_BUSY || code == SQLITE_LOCKED      ? WS_E_BUSY
-             : code == SQLITE_NOTADB || code == SQLITE_CORRUPT ? WS_E_FORMAT
-             : code == SQLITE_NOMEM                            ? WS_E_NOMEM
-                                                               : WS_E_IO;
-    int system = sqlite3_system_errno(study->db);
-    if (code == SQLITE_IOERR && system != 0)
-        return ws_error_set_errno(err, rc, system, "%s: %s", study->path, doing);
-    return ws_error_set(err, rc, "%s: %s: %s%s", study->path, doing,
-                        code == SQLITE_NOTADB ? "this is no study"
-                                              : sqlite3_errmsg(study->db),
-                        code == SQLITE_IOERR ? " (is the disk full?)" : "");
+    return ws_schema_refused(study->db, study->path, doing, err);
 }
 
 static int execute(struct ws_study *study, const char *sql, const char *doing,
                    struct ws_error *err)
 {
-    return sqlite3_exec(study->db, sql, NULL, NULL, NULL) == SQLITE_OK
-               ? 0
-               : refused(study, doing, err);
+    return ws_schema_execute(study->db, study->path, sql, doing, err);
 }
 
 /* A statement ready to be bound; kept prepared. */
@@ -220,17 +180,6 @@ int ws_study_commit(struct ws_study *study, struct ws_error *err)
 /* --- Opening -------------------------------------------------------------------------
  */
 
-static int64_t pragma(struct ws_study *study, const char *sql)
-{
-    sqlite3_stmt *s = NULL;
-    int64_t value = -1;
-    if (sqlite3_prepare_v2(study->db, sql, -1, &s, NULL) == SQLITE_OK &&
-        sqlite3_step(s) == SQLITE_ROW)
-        value = sqlite3_column_int64(s, 0);
-    (void)sqlite3_finalize(s);
-    return value;
-}
-
 /* The lock that keeps other profilers away; the file is made where there is none. */
 static int take_lock(struct ws_study *study, struct ws_error *err)
 {
@@ -247,20 +196,6 @@ static int take_lock(struct ws_study *study, struct ws_error *err)
                         study->path);
 }
 
-static int open_database(struct ws_study *study, int flags, struct ws_error *err)
-{
-    if (sqlite3_open_v2(study->path, &study->db, flags, NULL) != SQLITE_OK) {
-        int rc = study->db == NULL ? ws_error_nomem(err) : refused(study, "open", err);
-        return rc;
-    }
-    (void)sqlite3_busy_timeout(study->db, BUSY_MS);
-    /* The rollback journal, not a write-ahead log: a study is one file at rest, that can
-     * be copied and mailed, and a transaction costs milliseconds beside seconds of
-     * measuring. */
-    return execute(study, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL", "open",
-                   err);
-}
-
 static int put_fact(struct ws_study *study, const char *key, const char *value,
                     struct ws_error *err)
 {
@@ -273,37 +208,20 @@ static int put_fact(struct ws_study *study, const char *key, const char *value,
     return finish(study, s, "write a fact", err);
 }
 
-/* Schema and facts in one transaction, so that a study is there whole or not at all. */
+/* Schema and facts in one transaction, so that a study is there whole or not at all. One
+ * of clusters alone has no facts yet. */
 static int make(struct ws_study *study, const char *testbed,
                 const struct ws_study_fact *facts, size_t count, struct ws_error *err)
 {
-    char version[80];
-    (void)snprintf(version, sizeof(version),
-                   "PRAGMA application_id=%d; PRAGMA user_version=%d", APPLICATION_ID,
-                   WS_STUDY_VERSION);
     int rc = begin(study, err);
     if (rc == 0)
-        rc = execute(study, version, "make a study", err);
-    if (rc == 0)
-        rc = execute(study, schema, "make a study", err);
-    if (rc == 0)
+        rc = ws_schema_make(study->db, study->path, err);
+    if (rc == 0 && ws_schema_number(study->db, "SELECT count(*) FROM facts") == 0) {
         rc = put_fact(study, "testbed", testbed, err);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = put_fact(study, facts[i].key, facts[i].value, err);
+        for (size_t i = 0; rc == 0 && i < count; i++)
+            rc = put_fact(study, facts[i].key, facts[i].value, err);
+    }
     return rc == 0 ? ws_study_commit(study, err) : give_up(study, rc);
-}
-
-static int check_version(struct ws_study *study, struct ws_error *err)
-{
-    int64_t id = pragma(study, "PRAGMA application_id");
-    int64_t version = pragma(study, "PRAGMA user_version");
-    if (sqlite3_errcode(study->db) == SQLITE_NOTADB || id != APPLICATION_ID)
-        return ws_error_set(err, WS_E_FORMAT, "%s: this is no study", study->path);
-    if (version != WS_STUDY_VERSION)
-        return ws_error_set(err, WS_E_UNSUPPORTED,
-                            "%s: a study of schema %lld, and this program knows %d",
-                            study->path, (long long)version, WS_STUDY_VERSION);
-    return 0;
 }
 
 static int read_facts(struct ws_study *study, struct ws_error *err)
@@ -362,7 +280,7 @@ static int check_facts(const struct ws_study *study, const char *testbed,
 
 static int prepare(struct ws_study *study, struct ws_error *err)
 {
-    int rc = check_version(study, err);
+    int rc = ws_schema_check(study->db, study->path, err);
     if (rc == 0)
         rc = read_facts(study, err);
     return rc == 0 ? read_testbed(study, err) : rc;
@@ -391,8 +309,8 @@ int ws_study_open(struct ws_study **out, const char *path, const char *testbed,
     if (rc == 0)
         rc = take_lock(study, err);
     if (rc == 0)
-        rc = open_database(study, SQLITE_OPEN_READWRITE, err);
-    if (rc == 0 && pragma(study, "SELECT count(*) FROM sqlite_schema") == 0)
+        rc = ws_schema_open(&study->db, path, SQLITE_OPEN_READWRITE, err);
+    if (rc == 0)
         rc = make(study, testbed, facts, count, err);
     if (rc == 0)
         rc = prepare(study, err);
@@ -414,9 +332,9 @@ int ws_study_open_to_read(struct ws_study **out, const char *path, struct ws_err
     if (rc != 0)
         return rc;
     /* Whoever may write takes back what a killed profiler left half done. */
-    rc = open_database(
-        study, access(path, W_OK) == 0 ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY,
-        err);
+    rc = ws_schema_open(
+        &study->db, path,
+        access(path, W_OK) == 0 ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, err);
     if (rc == 0)
         rc = prepare(study, err);
     if (rc != 0)

@@ -17,7 +17,7 @@
 #include "core/outcome.h"
 #include "study/testbed.h"
 
-enum { WS_STUDY_VERSION = 1 };
+enum { WS_STUDY_VERSION = 2 };
 
 struct ws_study;
 

@@ -60,9 +60,13 @@ expect 2 'no search "clever" among exhaustive, random' plan "$testbed" --search 
 expect 2 '--budget 1.5: expected a share' plan "$testbed" --budget 1.5
 expect 2 'expected a name in .svg or .png' plan "$testbed" --plot front.bmp
 expect 1 'No such file' plan /nowhere.json
+cluster=$WS_SOURCE_ROOT/etc/clusters/mobilenetv2-ncnn.json
 expect 2 'one MODEL is needed' profile
 expect 2 '-o STUDY is needed' profile "$model"
 expect 2 '--node URL is needed' profile "$model" -o /tmp/none.study
+expect 2 'one MODEL is needed, or --cluster' profile "$model" --cluster "$cluster" -o x.study
+expect 2 '--data X is needed' profile --cluster "$cluster" -o x.study
+expect 1 'No such file' profile --cluster /nowhere.json --data x.npy -o x.study
 expect 2 'one STUDY is needed' study
 expect 2 '--csv or --json, one of them' study "$testbed" --csv --json
 expect 1 'this is no study' study "$testbed"
@@ -70,10 +74,12 @@ expect 1 'No such file' study /nowhere.study
 expect 2 'one STUDY is needed' report
 expect 1 'this is no study' report "$testbed"
 expect 2 'FILE.csv, --map and -o are needed' import "$testbed"
-cluster=$WS_SOURCE_ROOT/etc/clusters/mobilenetv2-ncnn.json
 expect 2 '--nodes FILE is needed' distribute
 expect 2 '--input X is needed' distribute --nodes "$cluster"
 expect 2 '--images is for --virtual' distribute --nodes "$cluster" --images 9 --input x.npy
+expect 2 '--nodes beside it is for --measure' distribute --nodes "$cluster" --study x.study \
+    --input x.npy
+expect 1 'No such file' distribute --study /nowhere.study --input x.npy
 expect 2 'no strategy "best"' distribute --strategy best
 expect 2 '--min-accuracy: 75 is not from 0 to 1' distribute --min-accuracy 75
 expect 2 '--minimise: "time" is not known' distribute --minimise time

@@ -245,9 +245,9 @@ static void test_wrong_files(void **state)
     assert_int_equal(ws_study_open(&study, place->path, small_testbed, more, 3, &err),
                      WS_E_MISMATCH);
     assert_non_null(strstr(err.text, "its model.int8 is not said, here it is ghi"));
-    run_sql(place->path, "PRAGMA user_version=2");
+    run_sql(place->path, "PRAGMA user_version=3");
     assert_int_equal(open_small(&study, place, &err), WS_E_UNSUPPORTED);
-    assert_non_null(strstr(err.text, "of schema 2, and this program knows 1"));
+    assert_non_null(strstr(err.text, "of schema 3, and this program knows 2"));
     assert_int_equal(ws_study_open_to_read(&study, place->path, &err), WS_E_UNSUPPORTED);
     run_sql(place->path, "PRAGMA application_id=7");
     assert_int_equal(open_small(&study, place, &err), WS_E_FORMAT);
