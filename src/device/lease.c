@@ -340,10 +340,11 @@ static size_t run_commands(struct ws_lease *lease, struct ws_lease_report *did,
         struct ws_error here = {0};
         if (lease->originals[i].path != NULL)
             continue;
-        if (ws_child_run(NULL, (const char *const *)lease->originals[i].argv, COMMAND_MS,
-                         &here) == 0)
-            did->restored++;
-        else if (failed++ == 0)
+        int rc = ws_child_run(NULL, (const char *const *)lease->originals[i].argv,
+                              COMMAND_MS, &here);
+        did->restored += rc == 0;
+        /* A program that has gone would hold up every knob of the machine for good. */
+        if (rc != 0 && rc != WS_E_NOT_FOUND && failed++ == 0)
             *first = here;
     }
     return failed;

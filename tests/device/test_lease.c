@@ -235,6 +235,13 @@ static void test_lease_file_rows(void **state)
         {"{\"wattshed_lease\":1,\"pid\":1,\"boot\":\"\",\"originals\":[{\"command\":[]}]"
          "}",
          WS_E_FORMAT},
+        /* The program has gone: nothing to wait for. */
+        {"{\"wattshed_lease\":1,\"pid\":1,\"boot\":\"\",\"originals\":[{\"command\":"
+         "[\"/nowhere/wattshed-test\"]}]}",
+         0},
+        {"{\"wattshed_lease\":1,\"pid\":1,\"boot\":\"\",\"originals\":[{\"command\":"
+         "[\"false\"]}]}",
+         WS_E_IO},
         /* Of a boot long ago: dropped. */
         {"{\"wattshed_lease\":1,\"pid\":1,\"boot\":\"other\",\"originals\":[{\"path\":"
          "\"class/devfreq/11800000.gpu/max_freq\",\"text\":\"177000000\"}]}",
