@@ -27,6 +27,8 @@ static const char usage[] =
     "  --model FILE       the network\n"
     "  --variant NAME=FILE  another form of it; --model itself is \"base\"\n"
     "  --node URL         hosts the tails; several may be given\n"
+    "  --cluster FILE     nodes that batches with the parameter images_per_s are shared\n"
+    "                     among, as in `wattshed distribute`\n"
     "  --testbed FILE     baselines, costs of switching and samples behind the plan\n"
     "  --emulate BOARD    run as if on that board of etc/devices, e.g. rpi4-coral; "
     "energy\n"
@@ -66,6 +68,7 @@ enum {
     OPT_MODEL,
     OPT_VARIANT,
     OPT_NODE,
+    OPT_CLUSTER,
     OPT_TESTBED,
     OPT_EMULATE,
     OPT_LISTEN,
@@ -81,6 +84,7 @@ static const struct option long_options[] = {
     {"model", required_argument, NULL, OPT_MODEL},
     {"variant", required_argument, NULL, OPT_VARIANT},
     {"node", required_argument, NULL, OPT_NODE},
+    {"cluster", required_argument, NULL, OPT_CLUSTER},
     {"testbed", required_argument, NULL, OPT_TESTBED},
     {"emulate", required_argument, NULL, OPT_EMULATE},
     {"listen", required_argument, NULL, OPT_LISTEN},
@@ -125,6 +129,7 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
         {OPT_MODEL, "model", "variant", NULL},
         {OPT_VARIANT, "model", "variant", NULL},
         {OPT_NODE, "nodes", "url", NULL},
+        {OPT_CLUSTER, "batch", "cluster", NULL},
         {OPT_TESTBED, "model", "testbed", NULL},
         {OPT_EMULATE, "model", "emulate", NULL},
         {OPT_LISTEN, "serve", "listen", NULL},

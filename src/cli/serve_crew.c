@@ -31,11 +31,13 @@ struct owner {
     struct ws_executor *executor;
     const struct ws_policy_ops *more[WS_POLICIES_MAX];
     struct ws_identity_options identity;
+    struct ws_batcher *batcher;
 };
 
 static void retire(void *user)
 {
     struct owner *owner = user;
+    ws_batcher_close(owner->batcher);
     ws_executor_destroy(owner->executor);
     ws_board_destroy(owner->board);
     ws_spreads_fini(&owner->spreads);
@@ -368,6 +370,9 @@ static int build(struct owner *owner, struct ws_serve_crew *out, const char *pla
     }
     if (rc == 0)
         rc = take_identity(owner, err);
+    if (rc == 0 && (config->cluster != NULL || config->study != NULL))
+        rc = ws_batcher_open(&owner->batcher, config->cluster, config->study,
+                             &owner->identity.identity, err);
     if (rc == 0)
         rc = make_executor(owner, machine, err);
     if (rc == 0)
@@ -384,6 +389,7 @@ static int build(struct owner *owner, struct ws_serve_crew *out, const char *pla
     out->name =
         config->name != NULL ? config->name : ws_executor_model_name(owner->executor, 0);
     out->boundary = boundary_of(owner, machine);
+    out->batcher = owner->batcher;
     return 0;
 }
 

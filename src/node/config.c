@@ -37,6 +37,8 @@ void ws_config_fini(struct ws_config *config)
     free(config->emulate);
     free(config->policy);
     free(config->policies);
+    free(config->cluster);
+    free(config->study);
     free(config->learnt);
     for (size_t i = 0; i < config->variant_count; i++) {
         free((char *)(uintptr_t)config->variants[i].name);
@@ -246,6 +248,8 @@ static const struct key {
     {"nodes", "cert", set_text, AT(node_cert)},
     {"nodes", "key", set_text, AT(node_key)},
     {"nodes", "token_file", set_text, AT(token_file)},
+    {"batch", "cluster", set_text, AT(cluster)},
+    {"batch", "study", set_text, AT(study)},
     {"agent", "policy", set_text, AT(policy)},
     {"agent", "policies", set_text, AT(policies)},
     {"agent", "guard", set_guard, AT(guard)},

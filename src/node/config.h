@@ -1,6 +1,7 @@
 /*
  * The configuration of the edge daemon: an INI file and the same keys from a command
- * line. Sections are [serve], [model], [nodes], [agent], [breaker] and [care];
+ * line. Sections are [serve], [model], [nodes], [batch], [agent], [breaker] and
+ * [care];
  * docs/serve.md lists every key and etc/wattshed.ini shows them. A wrong line is refused
  * by file and number. Strings belong to the configuration.
  */
@@ -31,6 +32,9 @@ struct ws_config {
     char *nodes[WS_AGENT_NODES_MAX];
     size_t node_count;
     char *cacert, *node_cert, *node_key, *token_file; /* to show to them */
+    /* [batch] */
+    char *cluster; /* file of the nodes that batches are shared among; NULL: none */
+    char *study;   /* where its figures are kept, and taken from without `cluster` */
     /* [agent] */
     char *policy;
     char *policies; /* others that may be asked for, comma-separated; "all": any */

@@ -56,6 +56,7 @@ struct held {
     struct ws_pilot_flight flight;
     struct ws_datum *inputs;
     struct ws_oip_tensor *outputs;
+    struct ws_batch_result *batch; /* of one that was shared; NULL: it was none */
     struct ws_buf told;
 };
 
@@ -238,10 +239,16 @@ static void add_tally(struct ws_serve *serve, const struct ws_pilot_flight *flig
 }
 
 /* From the inputs on: flown, told, answered. */
-static int serve_one(struct held *held, struct ws_infer *infer, size_t policy,
+static int serve_one(struct held *held, struct ws_infer *infer,
                      const struct ws_http_request *request, struct ws_error *err)
 {
     struct crew *crew = held->crew;
+    size_t policy = 0;
+    int rc = find_policy(&policy, crew, infer->request.policy, err);
+    if (rc == 0)
+        rc = take_inputs(held, infer, err);
+    if (rc != 0)
+        return rc;
     const struct ws_pilot_request asked = {
         .inputs = held->inputs,
         .input_count = crew->input_count,
@@ -252,7 +259,7 @@ static int serve_one(struct held *held, struct ws_infer *infer, size_t policy,
     };
     struct ws_error local = {0};
     struct ws_error *to = err != NULL ? err : &local;
-    int rc = ws_pilot_fly(&held->flight, crew->pilot, &asked, to);
+    rc = ws_pilot_fly(&held->flight, crew->pilot, &asked, to);
     const struct ws_logbook_entry entry = {
         .pilot = crew->pilot,
         .request = &asked,
@@ -269,11 +276,52 @@ static int serve_one(struct held *held, struct ws_infer *infer, size_t policy,
     return rc;
 }
 
+/* The same for a batch that a cluster shares. */
+static int serve_batch(struct held *held, struct ws_infer *infer,
+                       const struct ws_http_request *request, struct ws_error *err)
+{
+    struct crew *crew = held->crew;
+    struct ws_batcher *batcher = crew->given.batcher;
+    const struct ws_graph *graph = graph_of(crew);
+    if (batcher == NULL)
+        return ws_error_set(err, WS_E_UNSUPPORTED,
+                            "there is no cluster here to share a batch among");
+    if (crew->input_count != 1)
+        return ws_error_set(err, WS_E_UNSUPPORTED,
+                            "a batch is of a model with one input, \"%.200s\" has %zu",
+                            crew->given.name, crew->input_count);
+    struct ws_batch_result *result = calloc(1, sizeof(*result));
+    held->outputs = calloc(1, sizeof(*held->outputs));
+    if (result == NULL || held->outputs == NULL) {
+        free(result);
+        return ws_error_nomem(err);
+    }
+    int rc = ws_batcher_run(result, batcher, &infer->request, &infer->matched[0]->tensor,
+                            request->received_ns, err);
+    if (rc != 0) {
+        free(result);
+        return rc;
+    }
+    held->batch = result;
+    held->outputs[0] = (struct ws_oip_tensor){
+        .name = (char *)(uintptr_t)graph->values[graph->outputs[0]].name,
+        .is_borrowed = 1,
+        .tensor = result->outputs};
+    const struct ws_oip_times times = {.is_known = infer->request.wants_times,
+                                       .compute_ns = (int64_t)(result->time_s * 1e9),
+                                       .total_ns =
+                                           ws_clock_now_ns() - request->received_ns};
+    ws_buf_init(&held->told, 0);
+    rc = ws_batcher_tell(&held->told, batcher, &infer->request, result, err);
+    return rc == 0 ? ws_infer_answer(infer, held->outputs, 1, crew->given.name, &times,
+                                     held->told.data, request, err)
+                   : rc;
+}
+
 static int infer(void *user, struct ws_infer *infer, const char *name,
                  const struct ws_http_request *request, struct ws_error *err)
 {
     struct ws_serve *serve = user;
-    size_t policy = 0;
     (void)name;
     struct held *held = calloc(1, sizeof(*held));
     if (held == NULL)
@@ -284,11 +332,8 @@ static int infer(void *user, struct ws_infer *infer, const char *name,
     int rc = ws_infer_read(infer, crew->inputs, crew->input_count, crew->digest,
                            serve->service.body_max, request, err);
     if (rc == 0)
-        rc = find_policy(&policy, crew, infer->request.policy, err);
-    if (rc == 0)
-        rc = take_inputs(held, infer, err);
-    if (rc == 0)
-        rc = serve_one(held, infer, policy, request, err);
+        rc = ws_batcher_is_for(&infer->request) ? serve_batch(held, infer, request, err)
+                                                : serve_one(held, infer, request, err);
     has_flown(serve, crew);
     add_tally(serve, &held->flight, request, rc);
     return rc;
@@ -302,6 +347,9 @@ static void release(void *user, struct ws_infer *infer)
         return;
     ws_pilot_land(held->crew->pilot, &held->flight);
     leave(serve, held->crew);
+    if (held->batch != NULL)
+        ws_batch_result_fini(held->batch);
+    free(held->batch);
     free(held->inputs);
     free(held->outputs);
     ws_buf_fini(&held->told);

@@ -2,16 +2,18 @@
  * The edge daemon: an agent with its executor behind the Open Inference Protocol, so that
  * clients see one model like any other. A request's deadline is the standard `timeout`
  * parameter (microseconds from its arrival), `min_accuracy` and `policy` are parameters
- * too; the reply's parameters tell the setting and what it came to, by part. What serves
- * (plan, executor, nodes) is a crew and can be replaced while requests come: those under
- * way end with the old one, the others wait for the new. Nodes are probed, the edge's
- * temperature and memory looked at, from a thread of its own.
+ * too; the reply's parameters tell the setting and what it came to, by part. A batch with
+ * the parameter `images_per_s` or `minimise` is shared among a cluster instead. What
+ * serves (plan, executor, nodes) is a crew and can be replaced while requests come: those
+ * under way end with the old one, the others wait for the new. Nodes are probed, the
+ * edge's temperature and memory looked at, from a thread of its own.
  */
 #ifndef WS_NODE_SERVE_H
 #define WS_NODE_SERVE_H
 
 #include "device/sysfs.h"
 #include "net/guard.h"
+#include "node/batcher.h"
 #include "node/pilot.h"
 
 struct ws_serve;
@@ -20,8 +22,9 @@ struct ws_serve;
  * request that used them is answered. */
 struct ws_serve_crew {
     struct ws_pilot_options pilot;
-    const char *name;     /* of the model, to clients */
-    const char *boundary; /* what the edge's energy counts, for the metrics */
+    const char *name;           /* of the model, to clients */
+    const char *boundary;       /* what the edge's energy counts, for the metrics */
+    struct ws_batcher *batcher; /* for batches; NULL: they are refused */
     void *owner;
     void (*retire)(void *owner);
 };

@@ -48,6 +48,8 @@ struct ws_oip_request {
     int64_t priority;    /* 1 highest, 0 default */
     double min_accuracy; /* 0 to 1; 0: any. For an agent that has a choice, as the next */
     char *policy;        /* to decide by; NULL: the agent's own */
+    double images_per_s; /* that a batch needs, of an agent that shares it; 0: any */
+    char *minimise;      /* and what it wants least of: "energy"; NULL: accuracy counts */
     char *digest;        /* of the model the client means; NULL: it does not say */
     int wants_times;     /* how long each part took, as parameters of the reply */
     const uint8_t *raw;

@@ -89,7 +89,11 @@ static int parse_parameters(struct ws_oip_request *out, const struct ws_json *ro
         rc = find_bool(&out->wants_times, &parameters, "times", err);
     if (rc == 0)
         rc = copy_string(&out->policy, &parameters, "policy", WS_OIP_ID_MAX, err);
-    struct ws_json accuracy;
+    if (rc == 0)
+        rc = copy_string(&out->minimise, &parameters, "minimise", WS_OIP_ID_MAX, err);
+    struct ws_json accuracy, rate;
+    if (rc == 0 && ws_json_find(&rate, &parameters, "images_per_s"))
+        rc = ws_json_double(&out->images_per_s, &rate, 0, 1e9, err);
     if (rc == 0 && ws_json_find(&accuracy, &parameters, "min_accuracy"))
         rc = ws_json_double(&out->min_accuracy, &accuracy, 0, 1, err);
     return rc;
@@ -216,6 +220,7 @@ void ws_oip_request_fini(struct ws_oip_request *request)
     free(request->id);
     free(request->digest);
     free(request->policy);
+    free(request->minimise);
     *request = (struct ws_oip_request){0};
 }
 
@@ -245,6 +250,10 @@ static int add_parameters(struct ws_buf *buf, const struct ws_oip_request *reque
         rc = ws_buf_add_text(buf, "\"times\":true,", err);
     if (rc == 0)
         rc = add_member(buf, "policy", request->policy, err);
+    if (rc == 0)
+        rc = add_member(buf, "minimise", request->minimise, err);
+    if (rc == 0 && request->images_per_s > 0)
+        rc = ws_buf_printf(buf, err, "\"images_per_s\":%.17g,", request->images_per_s);
     if (rc == 0 && request->min_accuracy > 0)
         rc = ws_buf_printf(buf, err, "\"min_accuracy\":%.17g,", request->min_accuracy);
     /* Always there, so that the list needs no last comma. */

@@ -5,15 +5,18 @@
  */
 #include "check.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "node/serve.h"
 #include "scene.h"
+#include "study/cluster_study.h"
 #include "study/testbed.h"
 #include "wire/oip.h"
 
@@ -230,6 +233,117 @@ static void test_serve_answers(void **state)
     ws_serve_stop(serve, 5000);
 }
 
+/* A cluster of two nodes, which are one process here, as a file; to be unlinked. */
+static struct ws_batcher *make_batcher(const struct scene *scene, const char *study)
+{
+    char text[2048], path[] = "/tmp/test_serve.XXXXXX";
+    struct ws_batcher *batcher = NULL;
+    struct ws_error err = {0};
+    const struct ws_http_identity nobody = {0};
+    static const char format[] =
+        "{\"format\": \"wattshed-cluster\", \"version\": 1, \"model\": \"digits\",\n"
+        " \"variants\": {\"digits\": {\"accuracy\": 0.9}}, \"nodes\": [\n"
+        "  {\"name\": \"a\", \"url\": \"%s\", \"profile\": {\"delay_ms\": 1,\n"
+        "   \"send_ms\": 0.1, \"request_ms\": 0.5, \"variants\":\n"
+        "   {\"digits\": {\"image_ms\": 2, \"image_j\": 0.5}}}},\n"
+        "  {\"name\": \"b\", \"url\": \"%s\", \"profile\": {\"delay_ms\": 1,\n"
+        "   \"send_ms\": 0.1, \"request_ms\": 0.5, \"variants\":\n"
+        "   {\"digits\": {\"image_ms\": 2, \"image_j\": 0.25}}}}]}";
+    int size = snprintf(text, sizeof(text), format, scene->url, scene->url);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && size < (int)sizeof(text));
+    assert_int_equal(write(fd, text, (size_t)size), size);
+    (void)close(fd);
+    if (ws_batcher_open(&batcher, path, study, &nobody, &err) != 0)
+        fail_msg("%s", err.text);
+    (void)unlink(path);
+    return batcher;
+}
+
+static double number_of(const struct ws_oip_reply *reply, const char *key)
+{
+    const json_t *value = json_object_get(reply->parameters, key);
+    return json_is_number(value) ? json_number_value(value) : -1.0;
+}
+
+/* A batch is shared, each input has its own answer, and the reply says what it came to.
+ */
+static void test_serve_shares_batches(void **state)
+{
+    enum { IMAGES = 40 };
+    const struct scene *scene = *state;
+    char study[] = "/tmp/test_serve.XXXXXX";
+    (void)close(mkstemp(study));
+    struct ws_serve_crew crew = make_crew(scene, sends_all, 1, NULL);
+    crew.batcher = make_batcher(scene, study);
+    struct ws_serve *serve = start(&crew);
+    struct ws_http_client *client = connect_to(serve);
+    struct ws_tensor input = scene_input(IMAGES, 7),
+                     whole = scene_expected(scene, 0, 0, &input);
+    const struct ws_oip_request asked[] = {
+        {.images_per_s = 0.5, .min_accuracy = 0.8},
+        {.minimise = (char *)(uintptr_t) "energy"},
+        {.images_per_s = 1e8, .timeout_us = 3600000000},
+    };
+    char why[256] = "";
+    for (size_t a = 0; a < 3; a++) {
+        struct ws_oip_reply reply = {0};
+        int status = ask(&reply, client, &input, &asked[a], why);
+        if (status != 200)
+            print_error("%d: %s\n", status, why);
+        assert_int_equal(status, 200);
+        assert_int_equal(reply.output_count, 1);
+        assert_string_equal(reply.outputs[0].name,
+                            ws_splitter_graph(scene->splitter)
+                                ->values[ws_splitter_graph(scene->splitter)->outputs[0]]
+                                .name);
+        assert_int_equal(reply.outputs[0].tensor.dims[0], IMAGES);
+        assert_int_equal(reply.outputs[0].tensor.size_bytes, whole.size_bytes);
+        for (size_t i = 0; i < (size_t)IMAGES * 10; i++)
+            assert_near(((float *)reply.outputs[0].tensor.data)[i],
+                        ((float *)whole.data)[i], 1e-3);
+        double on_a = fmax(0, number_of(&reply, "share.a.digits"));
+        double on_b = fmax(0, number_of(&reply, "share.b.digits"));
+        assert_near(on_a + on_b, IMAGES, 0);
+        assert_near(number_of(&reply, "energy_j"), 0.5 * on_a + 0.25 * on_b, 1e-6);
+        assert_near(number_of(&reply, "accuracy"), 0.9, 1e-9);
+        assert_near(number_of(&reply, "planned_accuracy"), 0.9, 1e-9);
+        assert_true(number_of(&reply, "images_per_s") > 0);
+        assert_int_equal(
+            json_is_true(json_object_get(reply.parameters, "meets_images_per_s")), a < 2);
+        assert_true(json_is_true(json_object_get(reply.parameters, "meets_accuracy")));
+        ws_oip_reply_fini(&reply);
+    }
+    /* What the batches showed is kept. */
+    struct ws_cluster *kept = calloc(1, sizeof(*kept));
+    assert_int_equal(ws_cluster_study_load(kept, study, "digits", NULL), 0);
+    assert_true(kept->nodes[0].speeds[0].image_s != 0.002 ||
+                kept->nodes[1].speeds[0].image_s != 0.002);
+    ws_cluster_fini(kept);
+    free(kept);
+    (void)unlink(study);
+
+    struct ws_oip_reply reply;
+    const struct ws_oip_request soon = {.images_per_s = 1, .timeout_us = 1};
+    assert_int_equal(ask(&reply, client, &input, &soon, why), 503);
+    const struct ws_oip_request wrong = {.minimise = (char *)(uintptr_t) "time"};
+    assert_int_equal(ask(&reply, client, &input, &wrong, why), 400);
+    assert_non_null(strstr(why, "\"time\" is not known"));
+    ws_http_client_destroy(client);
+    ws_serve_stop(serve, 5000);
+    ws_batcher_close(crew.batcher);
+
+    crew = make_crew(scene, sends_all, 1, NULL);
+    serve = start(&crew);
+    client = connect_to(serve);
+    assert_true(ask(&reply, client, &input, &asked[0], why) >= 400);
+    assert_non_null(strstr(why, "no cluster here"));
+    ws_tensor_fini(&input);
+    ws_tensor_fini(&whole);
+    ws_http_client_destroy(client);
+    ws_serve_stop(serve, 5000);
+}
+
 static void test_serve_paths(void **state)
 {
     static const struct {
@@ -438,6 +552,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_serve_answers),
+        cmocka_unit_test(test_serve_shares_batches),
         cmocka_unit_test(test_serve_paths),
         cmocka_unit_test(test_serve_refuses),
         cmocka_unit_test(test_serve_falls_back),

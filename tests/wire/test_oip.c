@@ -323,6 +323,8 @@ static void test_round_trip(void **state)
                                              .digest = (char *)(uintptr_t) "d1",
                                              .wants_times = 1,
                                              .policy = (char *)(uintptr_t) "p\"1",
+                                             .minimise = (char *)(uintptr_t) "energy",
+                                             .images_per_s = 0.3,
                                              .min_accuracy = 0.1},
                                   back;
             struct ws_oip_message message;
@@ -357,6 +359,8 @@ static void test_round_trip(void **state)
             assert_int_equal(back.wants_times, 1);
             assert_string_equal(back.policy, "p\"1");
             assert_near(back.min_accuracy, 0.1, 0);
+            assert_near(back.images_per_s, 0.3, 0);
+            assert_string_equal(back.minimise, "energy");
             assert_string_equal(back.inputs[0].name, tensor.name);
             assert_int_equal(back.inputs[0].tensor.dtype, dtypes[d]);
             if (dtypes[d] == WS_DTYPE_STRING) {
