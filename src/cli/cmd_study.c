@@ -1,29 +1,43 @@
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/parse.h"
+#include "base/rng.h"
 #include "cli/command.h"
 #include "cli/syntax.h"
 #include "study/study.h"
 
 static const char usage[] =
-    "usage: wattshed study STUDY [--csv|--json]\n"
+    "usage: wattshed study STUDY [--csv|--json|--samples N]\n"
     "\n"
     "Lists the trials of a study in the order they were made: knobs, what each setting "
     "gave,\n"
     "samples it cost, and how its outcome came about.\n"
     "\n"
     "  --csv              as a table that `wattshed import` and testbeds read\n"
+    "  --samples N        as such a table with N rows a setting, which vary as far as "
+    "the "
+    "study\n"
+    "                     knows its parts to\n"
     "  --json             as JSON, facts and conditions included\n"
     "\n"
     "example: wattshed study digits.study --csv >digits.csv\n";
 
-enum form { FORM_TEXT, FORM_CSV, FORM_JSON };
-enum { OPT_CSV = 256, OPT_JSON };
+enum form { FORM_TEXT, FORM_CSV, FORM_SAMPLES, FORM_JSON };
+enum { OPT_CSV = 256, OPT_SAMPLES, OPT_JSON };
+enum { SAMPLES_MAX = 1000 };
+
+struct study_options {
+    enum form form;
+    size_t samples;
+};
 
 static const struct option long_options[] = {
     {"csv", no_argument, NULL, OPT_CSV},
+    {"samples", required_argument, NULL, OPT_SAMPLES},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -31,12 +45,15 @@ static const struct option long_options[] = {
 
 static int take_option(void *user, int option, const char *value, struct ws_error *err)
 {
-    enum form *form = user;
-    (void)value;
-    if (*form != FORM_TEXT)
-        return ws_error_set(err, WS_E_USAGE, "--csv or --json, one of them");
-    *form = option == OPT_CSV ? FORM_CSV : FORM_JSON;
-    return 0;
+    struct study_options *options = user;
+    if (options->form != FORM_TEXT)
+        return ws_error_set(err, WS_E_USAGE, "--csv, --samples or --json, one of them");
+    options->form = option == OPT_CSV    ? FORM_CSV
+                    : option == OPT_JSON ? FORM_JSON
+                                         : FORM_SAMPLES;
+    if (option != OPT_SAMPLES)
+        return 0;
+    return ws_parse_size(&options->samples, value, 2, SAMPLES_MAX, "--samples", err);
 }
 
 static const struct ws_cli_syntax syntax = {
@@ -80,23 +97,160 @@ static int print_trial(void *user, const struct ws_study_trial *trial,
     return 0;
 }
 
-/* Invalid trials have no place in a table of outcomes. */
-static int print_row(void *user, const struct ws_study_trial *trial, struct ws_error *err)
+static void print_outcome(const struct ws_space *space,
+                          const struct ws_study_trial *trial,
+                          const struct ws_outcome *outcome)
 {
-    const struct ws_space *space = user;
-    (void)err;
-    if (!trial->is_valid)
-        return 0;
     for (size_t k = 0; k < space->knob_count; k++)
         printf("%s,", space->knobs[k].values[trial->setting.value[k]].text);
     for (int m = 0; m < WS_MEASURE_COUNT; m++) {
         double value = 0;
-        if (ws_outcome_get(&value, &trial->outcome, (enum ws_measure)m) == 0)
+        if (ws_outcome_get(&value, outcome, (enum ws_measure)m) == 0)
             printf("%.17g", value);
         putchar(',');
     }
     printf("%zu,%s\n", trial->samples, ws_how_name(trial->how));
+}
+
+/* Invalid trials have no place in a table of outcomes. */
+static int print_row(void *user, const struct ws_study_trial *trial, struct ws_error *err)
+{
+    (void)err;
+    if (trial->is_valid)
+        print_outcome(user, trial, &trial->outcome);
     return 0;
+}
+
+/* --- Samples -------------------------------------------------------------------------
+ * A study keeps of its parts how many samples there were, their mean, variance and range,
+ * and not the samples. They are made up from that: row k of N has each part of its
+ * setting at a quantile of a logistic distribution (like a normal one, with longer tails)
+ * of that variance, within that range. Parts take their quantiles in orders that have
+ * nothing to do with each other. An edge that waits longer draws its idle power longer.
+ */
+
+enum { SIDES = 3 };
+
+static const struct {
+    const char *name;
+    enum ws_measure ms;
+} sides[SIDES] = {
+    {"edge", WS_EDGE_MS}, {"transfer", WS_TRANSFER_MS}, {"cloud", WS_CLOUD_MS}};
+
+struct sampling {
+    const struct ws_testbed *testbed;
+    struct ws_study *study;
+    size_t count;
+    double quantile[SAMPLES_MAX]; /* of variance 1, ascending */
+    uint32_t order[SIDES][SAMPLES_MAX];
+    const struct ws_study_trial *trial; /* of the moment, and its parts */
+    struct ws_stats ms[SIDES];
+};
+
+static void sampling_init(struct sampling *sampling)
+{
+    struct ws_stats stats = {0};
+    struct ws_rng rng;
+    ws_rng_init(&rng, 1);
+    for (size_t k = 0; k < sampling->count; k++) {
+        double p = ((double)k + 0.5) / (double)sampling->count;
+        sampling->quantile[k] = log(p / (1 - p));
+        ws_stats_add(&stats, sampling->quantile[k]);
+    }
+    for (size_t k = 0; k < sampling->count; k++)
+        sampling->quantile[k] /= sqrt(ws_stats_variance(&stats));
+    for (int s = 0; s < SIDES; s++)
+        ws_rng_permute(&rng, sampling->order[s], (uint32_t)sampling->count);
+}
+
+/* Whether a part's key, "SIDE KNOB=VALUE ...", is of a side and a setting. */
+static int is_part_of(const char *key, const char *side, const struct ws_space *space,
+                      const struct ws_setting *setting)
+{
+    size_t size = strlen(side);
+    if (strncmp(key, side, size) != 0 || (key[size] != ' ' && key[size] != '\0'))
+        return 0;
+    for (const char *word = key + size; *word != '\0';) {
+        word += 1;
+        size_t length = strcspn(word, " "), name = strcspn(word, "="), knob = 0;
+        while (knob < space->knob_count &&
+               (strlen(space->knobs[knob].name) != name ||
+                strncmp(space->knobs[knob].name, word, name) != 0))
+            knob++;
+        if (knob == space->knob_count || name >= length)
+            return 0;
+        const char *value = space->knobs[knob].values[setting->value[knob]].text;
+        if (strlen(value) != length - name - 1 ||
+            strncmp(value, word + name + 1, length - name - 1) != 0)
+            return 0;
+        word += length;
+    }
+    return 1;
+}
+
+static int take_part(void *user, const struct ws_study_part *part, struct ws_error *err)
+{
+    struct sampling *sampling = user;
+    (void)err;
+    for (int s = 0; s < SIDES; s++) {
+        if (is_part_of(part->key, sides[s].name, &sampling->testbed->space,
+                       &sampling->trial->setting))
+            sampling->ms[s] = part->ms;
+    }
+    return 0;
+}
+
+static void add_to(struct ws_outcome *outcome, enum ws_measure measure, double more)
+{
+    double value;
+    if (ws_outcome_get(&value, outcome, measure) == 0)
+        ws_outcome_set(outcome, measure, value + more);
+}
+
+static void vary(struct ws_outcome *outcome, const struct sampling *sampling, size_t k)
+{
+    for (int s = 0; s < SIDES; s++) {
+        const struct ws_stats *ms = &sampling->ms[s];
+        double off = sampling->quantile[sampling->order[s][k]];
+        off *= sqrt(ws_stats_variance(ms));
+        off = fmin(fmax(off, ms->min - ms->mean), ms->max - ms->mean);
+        double joules = s == 0 ? 0 : off * sampling->testbed->edge_idle_w / 1000;
+        add_to(outcome, sides[s].ms, off);
+        add_to(outcome, WS_LATENCY_MS, off);
+        add_to(outcome, WS_EDGE_ENERGY_J, joules);
+        add_to(outcome, WS_ENERGY_J, joules);
+    }
+}
+
+static int print_samples(void *user, const struct ws_study_trial *trial,
+                         struct ws_error *err)
+{
+    struct sampling *sampling = user;
+    if (!trial->is_valid)
+        return 0;
+    sampling->trial = trial;
+    memset(sampling->ms, 0, sizeof(sampling->ms));
+    int rc = ws_study_each_part(sampling->study, take_part, sampling, err);
+    for (size_t k = 0; rc == 0 && k < sampling->count; k++) {
+        struct ws_outcome outcome = trial->outcome;
+        vary(&outcome, sampling, k);
+        print_outcome(&sampling->testbed->space, trial, &outcome);
+    }
+    return rc;
+}
+
+static int list_samples(struct ws_study *study, size_t count, struct ws_error *err)
+{
+    struct sampling *sampling = calloc(1, sizeof(*sampling));
+    if (sampling == NULL)
+        return ws_error_nomem(err);
+    sampling->study = study;
+    sampling->testbed = ws_study_testbed(study);
+    sampling->count = count;
+    sampling_init(sampling);
+    int rc = ws_study_each_trial(study, print_samples, sampling, err);
+    free(sampling);
+    return rc;
 }
 
 /* --- JSON ----------------------------------------------------------------------------
@@ -189,8 +343,10 @@ static int print_json(struct ws_study *study, struct ws_error *err)
     return rc;
 }
 
-static int list(const char *path, enum form form, struct ws_error *err)
+static int list(const char *path, const struct study_options *options,
+                struct ws_error *err)
 {
+    enum form form = options->form;
     struct ws_study *study = NULL;
     int rc = ws_study_open_to_read(&study, path, err);
     if (rc != 0)
@@ -200,9 +356,11 @@ static int list(const char *path, enum form form, struct ws_error *err)
     if (form == FORM_JSON) {
         rc = print_json(study, err);
     } else {
-        print_head(space, form == FORM_CSV);
-        rc = ws_study_each_trial(study, form == FORM_CSV ? print_row : print_trial, space,
-                                 err);
+        print_head(space, form != FORM_TEXT);
+        rc = form == FORM_SAMPLES
+                 ? list_samples(study, options->samples, err)
+                 : ws_study_each_trial(study, form == FORM_CSV ? print_row : print_trial,
+                                       space, err);
     }
     ws_study_close(study);
     return rc;
@@ -210,10 +368,10 @@ static int list(const char *path, enum form form, struct ws_error *err)
 
 int ws_cmd_study(int argc, char **argv)
 {
-    enum form form = FORM_TEXT;
+    struct study_options options = {.form = FORM_TEXT};
     struct ws_error err = {0};
     int status = WS_EXIT_OK;
-    if (ws_cli_read(&status, argc, argv, &syntax, &form) != 0)
+    if (ws_cli_read(&status, argc, argv, &syntax, &options) != 0)
         return status;
-    return list(argv[optind], form, &err) == 0 ? WS_EXIT_OK : ws_cli_fail(&err);
+    return list(argv[optind], &options, &err) == 0 ? WS_EXIT_OK : ws_cli_fail(&err);
 }

@@ -164,13 +164,24 @@ static int take_testbed(struct owner *owner, struct ws_policy_options *options,
 static int take_spreads(struct owner *owner, struct ws_policy_options *options,
                         struct ws_error *err)
 {
-    int rc = ws_table_load(&owner->table, &owner->testbed, err);
+    size_t count = owner->plan.entry_count;
+    struct ws_setting *chosen = calloc(count + 1, sizeof(*chosen));
+    int rc = chosen == NULL ? ws_error_nomem(err) : 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = translate(&chosen[i], &owner->testbed.space, &owner->plan.space,
+                       &owner->plan.entries[i].setting, err);
     if (rc == 0)
-        rc = ws_spreads_create(&owner->spreads, &owner->table, WS_NOISE_POOLED, NULL, 0,
-                               err);
-    if (rc == 0 && owner->spreads.pooled.count > 0)
+        rc = ws_table_load(&owner->table, &owner->testbed, err);
+    if (rc == 0)
+        rc = ws_spreads_create(&owner->spreads, &owner->table, WS_NOISE_POOLED, chosen,
+                               count, err);
+    free(chosen);
+    if (rc != 0)
+        return rc;
+    options->own = owner->spreads.own;
+    if (owner->spreads.pooled.count > 0)
         options->pooled = owner->spreads.pooled;
-    return rc;
+    return 0;
 }
 
 /* A normal distribution of the assumed width, as its quantiles. */
@@ -289,6 +300,19 @@ static int prepare(struct owner *owner, const struct ws_policy_options *options,
     return rc;
 }
 
+/* A board comes with every knob as nobody set it, and some take seconds to set for the
+ * first time (an accelerator that is to be off). That is over before there are requests.
+ */
+static int set_board_up(struct owner *owner, const struct ws_policy_options *options,
+                        struct ws_error *err)
+{
+    struct ws_executor_applied applied;
+    const struct ws_setting *first = options->edge_only;
+    if (first == NULL)
+        first = &owner->plan.entries[0].setting;
+    return ws_executor_apply(&applied, owner->executor, first, err);
+}
+
 static int take_identity(struct owner *owner, struct ws_error *err)
 {
     const struct ws_config *config = &owner->config;
@@ -379,6 +403,8 @@ static int build(struct owner *owner, struct ws_serve_crew *out, const char *pla
         rc = make_agent(owner, &pilot->agent, err);
     if (rc == 0)
         rc = prepare(owner, &pilot->agent.policy_options, err);
+    if (rc == 0 && owner->board != NULL)
+        rc = set_board_up(owner, &pilot->agent.policy_options, err);
     if (rc != 0)
         return rc;
     pilot->plan = &owner->plan;

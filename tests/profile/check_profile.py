@@ -3,6 +3,7 @@
 
 Usage: check_profile.py WATTSHED MODEL OTHER_MODEL [KILLS]
 """
+import csv
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import resource
 import shutil
 import signal
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -230,6 +232,39 @@ def check_accuracy(folder):
     expect(kept <= 4, f"{kept} runs over the data: cuts without a codec are one")
 
 
+def check_samples(study):
+    """What a table of samples says of the parts is what the study holds of them."""
+    done = run("study", study, "--samples", 200)
+    expect(done.returncode == 0, f"samples: {done.stderr}")
+    groups = {}
+    for row in csv.DictReader(done.stdout.splitlines()):
+        groups.setdefault((row["knob.cut"], row["knob.codec"]), []).append(row)
+    expect(len(groups) == 8, f"{len(groups)} settings")
+    with sqlite3.connect(study) as db:
+        parts = {key: moments for key, *moments in db.execute(
+            "SELECT key, ms_count, ms_m2, ms_min, ms_max FROM parts")}
+    varied = 0
+    for (cut, codec), rows in groups.items():
+        expect(len(rows) == 200, f"{len(rows)} rows of cut {cut}, {codec}")
+        rest = [float(row["latency_ms"]) - sum(float(row[f"{side}_ms"]) for side in
+                                               ("edge", "transfer", "cloud"))
+                for row in rows]
+        expect(max(rest) - min(rest) < 1e-6, f"cut {cut}, {codec}: parts do not add up")
+        for side in ("edge", "transfer", "cloud"):
+            seen = [float(row[f"{side}_ms"]) for row in rows]
+            count, m2, least, most = parts.get(f"{side} cut={cut} codec={codec}",
+                                               (0, 0, 0, 0))
+            known = (m2 / (count - 1)) ** 0.5 if count > 1 else 0
+            varied += known > 0
+            expect(max(seen) - min(seen) <= most - least + 1e-9, f"{side} {cut}: range")
+            expect(known / 3 <= statistics.stdev(seen) + 1e-9 and
+                   statistics.stdev(seen) <= known * 1.001 + 1e-9,
+                   f"{side} of cut {cut}, {codec}: {statistics.stdev(seen)}, {known} known")
+    expect(varied > 8, f"{varied} parts that vary")
+    for wrong in (["--samples", 1], ["--samples", 5, "--csv"], ["--samples", "x"]):
+        expect(run("study", study, *wrong).returncode == 2, f"taken: {wrong}")
+
+
 def check_live(folder):
     """A real node that dies in the middle, and comes back."""
     study = folder / "live.study"
@@ -284,6 +319,7 @@ def check_live(folder):
     expect(len(runs) == 2, f"{len(runs)} runs")
     server.terminate()
     server.wait()
+    check_samples(study)
 
 
 def main():
