@@ -47,7 +47,8 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
 {
     struct study_options *options = user;
     if (options->form != FORM_TEXT)
-        return ws_error_set(err, WS_E_USAGE, "--csv, --samples or --json, one of them");
+        return ws_error_set(err, WS_E_USAGE,
+                            "--csv or --json, one of them, or --samples");
     options->form = option == OPT_CSV    ? FORM_CSV
                     : option == OPT_JSON ? FORM_JSON
                                          : FORM_SAMPLES;
