@@ -210,11 +210,24 @@ static int is_listed(const char *list, const char *name)
     return 0;
 }
 
+/* Where nothing was metered there is no energy to save: then the least latency decides.
+ */
+static const char *default_policy(const struct ws_plan *plan)
+{
+    for (size_t i = 0; i < plan->entry_count; i++) {
+        if (ws_outcome_knows(&plan->entries[i].outcome, WS_ENERGY_J))
+            return "wattshed";
+    }
+    ws_log(WS_LOG_WARNING, "the plan knows no energy: policy \"fastest\" decides");
+    return "fastest";
+}
+
 /* The default, and those others that may be asked for and can do with what there is. */
 static int choose_policies(struct owner *owner, struct ws_agent_options *agent,
                            struct ws_error *err)
 {
-    const char *first = owner->config.policy != NULL ? owner->config.policy : "wattshed";
+    const char *first = owner->config.policy != NULL ? owner->config.policy
+                                                     : default_policy(&owner->plan);
     int rc = ws_policy_find(&agent->policy, first, err);
     if (rc != 0)
         return rc;
