@@ -13,6 +13,7 @@
 #include "cli/secure_options.h"
 #include "cli/syntax.h"
 #include "node/measure.h"
+#include "node/membership.h"
 #include "study/cluster_study.h"
 
 static const char usage[] =
@@ -32,6 +33,10 @@ static const char usage[] =
     "                     every batch refreshes the speeds there\n"
     "  --input X          inputs: X.npy [N, ...], or a folder of labelled data, as for\n"
     "                     `wattshed profile --data`\n"
+    "  --mdns             asks the network where the nodes are: those that announce "
+    "themselves\n"
+    "                     by a name of the cluster's (wattshed node --announce); with\n"
+    "                     --measure others join\n"
     "  --model NAME       the model that FILE has to be about\n"
     "  --images-per-s P   throughput required (default: none)\n"
     "  --min-accuracy A   mean accuracy required, 0 to 1 (default 0)\n"
@@ -63,19 +68,22 @@ static const char usage[] =
     "example: wattshed distribute --nodes cluster.json --input pictures.npy \\\n"
     "             --images-per-s 400 --min-accuracy 0.75\n";
 
+enum { MDNS_WAIT_MS = 3000 };
+
 struct options {
     struct ws_distribute how;
     struct ws_identity_options identity;
     const char *nodes, *study, *model, *input, *labels, *save, *out_dir;
     size_t repeat, images, strategy;
     size_t rows, columns; /* of the sweep; 0: none */
-    int is_measure, is_refresh;
+    int is_measure, is_refresh, is_mdns;
     int64_t seed;
 };
 
 enum {
     OPT_NODES = 256,
     OPT_STUDY,
+    OPT_MDNS,
     OPT_MODEL,
     OPT_INPUT,
     OPT_RATE,
@@ -99,6 +107,7 @@ enum {
 static const struct option long_options[] = {
     {"nodes", required_argument, NULL, OPT_NODES},
     {"study", required_argument, NULL, OPT_STUDY},
+    {"mdns", no_argument, NULL, OPT_MDNS},
     {"model", required_argument, NULL, OPT_MODEL},
     {"input", required_argument, NULL, OPT_INPUT},
     {"images-per-s", required_argument, NULL, OPT_RATE},
@@ -211,6 +220,9 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
     case OPT_STUDY:
         options->study = value;
         return 0;
+    case OPT_MDNS:
+        options->is_mdns = 1;
+        return 0;
     case OPT_MODEL:
         options->model = value;
         return 0;
@@ -286,6 +298,8 @@ static int parse(struct options *options, int *status, int argc, char **argv)
         *status = ws_cli_usage_error("distribute", "--input X is needed");
     else if (is_virtual && (options->is_measure || options->is_refresh))
         *status = ws_cli_usage_error("distribute", "--virtual measures nothing");
+    else if (is_virtual && options->is_mdns)
+        *status = ws_cli_usage_error("distribute", "--virtual needs no --mdns");
     else if (options->images > 0 && !is_virtual)
         *status = ws_cli_usage_error("distribute", "--images is for --virtual");
     else
@@ -476,6 +490,17 @@ static int run_batch(const struct options *options, struct ws_error *err)
     return rc;
 }
 
+static int find_nodes(struct ws_cluster *cluster, int joins, struct ws_error *err)
+{
+    struct ws_membership who;
+    int rc = ws_membership_find(&who, cluster, ws_mdns_browse, MDNS_WAIT_MS, joins, err);
+    if (rc == 0 && who.stranger[0] != '\0')
+        fprintf(stderr,
+                "wattshed: \"%s\" announces itself and is not known yet: --measure\n",
+                who.stranger);
+    return rc;
+}
+
 static int load_all(struct options *options, struct ws_cluster *cluster,
                     struct ws_tensor *inputs, struct ws_tensor *labels,
                     struct ws_error *err)
@@ -484,6 +509,8 @@ static int load_all(struct options *options, struct ws_cluster *cluster,
     int rc = options->nodes != NULL
                  ? ws_cluster_load(cluster, options->nodes, err)
                  : ws_cluster_study_load(cluster, options->study, options->model, err);
+    if (rc == 0 && options->is_mdns)
+        rc = find_nodes(cluster, options->is_measure, err);
     how->cluster = cluster;
     how->batch.cluster = cluster;
     how->images = options->images;

@@ -13,6 +13,7 @@
 #include "cli/model_options.h"
 #include "cli/secure_options.h"
 #include "cli/syntax.h"
+#include "net/mdns.h"
 #include "node/daemon.h"
 
 static const char usage[] =
@@ -37,6 +38,9 @@ static const char usage[] =
     "  --held BYTES       what their bodies may take together (default 2G); likewise\n"
     "  --drain S          seconds that requests in progress get to finish on SIGTERM\n"
     "                     (default 30)\n"
+    "  --announce NAME    tells the local network by mDNS that it is there, by the name "
+    "that\n"
+    "                     clusters have for it (wattshed distribute --mdns)\n"
     "  --allow-control    lets clients (with tokens: those with the right) set this\n"
     "                     machine's knobs, one of them at a time\n" WS_EMULATE_HELP
         WS_METER_HELP
@@ -60,6 +64,7 @@ struct node_options {
     size_t drain_s;
     int allow_control;
     struct ws_emulation emulation;
+    const char *announce; /* NULL: not */
     const char *meter;
     double idle_s;
 };
@@ -74,6 +79,7 @@ enum {
     OPT_REQUESTS,
     OPT_HELD,
     OPT_DRAIN,
+    OPT_ANNOUNCE,
     OPT_CONTROL,
     OPT_EMULATE,
     OPT_SET,
@@ -91,6 +97,7 @@ static const struct option long_options[] = {
     {"requests", required_argument, NULL, OPT_REQUESTS},
     {"held", required_argument, NULL, OPT_HELD},
     {"drain", required_argument, NULL, OPT_DRAIN},
+    {"announce", required_argument, NULL, OPT_ANNOUNCE},
     {"allow-control", no_argument, NULL, OPT_CONTROL},
     {"emulate", required_argument, NULL, OPT_EMULATE},
     {"set", required_argument, NULL, OPT_SET},
@@ -129,6 +136,9 @@ static int take_option(void *user, int option, const char *value, struct ws_erro
         return ws_parse_bytes(&options->daemon.held_max, value, "--held", err);
     case OPT_DRAIN:
         return ws_parse_size(&options->drain_s, value, 0, 3600, "--drain", err);
+    case OPT_ANNOUNCE:
+        options->announce = value;
+        return 0;
     case OPT_CONTROL:
         options->allow_control = 1;
         return 0;
@@ -266,11 +276,24 @@ static int close_costs(struct costs *costs, struct ws_error *err)
     return rc;
 }
 
+static int announce(struct ws_mdns_announcement **out, const struct ws_daemon *daemon,
+                    const char *name, struct ws_error *err)
+{
+    const struct ws_guard *guard = ws_daemon_guard(daemon);
+    if (guard->listen.is_loopback)
+        return ws_error_set(err, WS_E_USAGE,
+                            "--announce: nobody else can reach %s; --listen elsewhere",
+                            guard->listen.text);
+    return ws_mdns_announce(out, name, guard->tls != NULL, (uint16_t)guard->listen.port,
+                            err);
+}
+
 static int serve(struct node_options *options, struct ws_error *err)
 {
     struct costs costs = {0};
     struct ws_engine *engine = NULL;
     struct ws_daemon *daemon = NULL;
+    struct ws_mdns_announcement *announcement = NULL;
     sigset_t stop;
     int signal_number = 0;
     sigemptyset(&stop);
@@ -292,13 +315,16 @@ static int serve(struct node_options *options, struct ws_error *err)
         options->daemon.host.splitter = options->model.splitter;
         rc = ws_daemon_start(&daemon, &options->daemon, err);
     }
+    if (rc == 0 && options->announce != NULL)
+        rc = announce(&announcement, daemon, options->announce, err);
     if (rc == 0) {
         ws_guard_warn(ws_daemon_guard(daemon), "node");
         puts(ws_daemon_url(daemon));
         (void)fflush(stdout);
         (void)sigwait(&stop, &signal_number);
-        ws_daemon_stop(daemon, (int64_t)options->drain_s * 1000);
     }
+    ws_mdns_withdraw(announcement);
+    ws_daemon_stop(daemon, (int64_t)options->drain_s * 1000);
     ws_engine_destroy(engine);
     struct ws_error closing = {0};
     int close_rc = close_costs(&costs, &closing);

@@ -272,8 +272,10 @@ static void *work(void *user)
     struct batch *batch = worker->batch;
     int64_t retry_ns = or_else(batch->options->retry_ms, RETRY_MS) * 1000000;
     struct ws_dispatch_chunk chunk;
+    int has_address = batch->options->cluster->nodes[worker->node].url[0] != '\0';
     (void)pthread_mutex_lock(&batch->lock);
-    try_node(worker);
+    if (has_address)
+        try_node(worker);
     batch->tried++;
     (void)pthread_cond_broadcast(&batch->changed);
     worker->retry_ns = ws_clock_now_ns() + retry_ns;
@@ -283,7 +285,7 @@ static void *work(void *user)
         if (batch->dispatch != NULL && is_ready &&
             ws_dispatch_next(batch->dispatch, &chunk, worker->node, now_s(batch))) {
             work_chunk(worker, &chunk);
-        } else if (!is_ready && (is_there || worker->is_first) &&
+        } else if (has_address && !is_ready && (is_there || worker->is_first) &&
                    ws_clock_now_ns() >= worker->retry_ns) {
             try_node(worker);
             worker->retry_ns = ws_clock_now_ns() + retry_ns;
@@ -395,11 +397,13 @@ static int check(const struct ws_batch_options *options, struct ws_error *err)
         return ws_error_set(err, WS_E_TYPE,
                             "inputs [N, ...] of numbers are needed, N from 1 to %d",
                             WS_BATCH_MAX);
-    for (size_t i = 0; i < options->cluster->node_count; i++) {
-        if (options->cluster->nodes[i].url[0] == '\0')
-            return ws_error_set(err, WS_E_USAGE, "node \"%.100s\" has no url",
-                                options->cluster->nodes[i].name);
-    }
+    size_t first = 0; /* that has an address */
+    while (first < options->cluster->node_count &&
+           options->cluster->nodes[first].url[0] == '\0')
+        first++;
+    if (first == options->cluster->node_count)
+        return ws_error_set(err, WS_E_USAGE, "node \"%.100s\" has no url, nor any other",
+                            options->cluster->nodes[0].name);
     return ws_cluster_check_measured(options->cluster, err);
 }
 

@@ -3,9 +3,9 @@
  * (agent/dispatch.h) with connections and threads around it. Each node is asked over as
  * many connections as it has chunks at a time; a node that cannot be reached, or that
  * fails again and again, is left out and tried again while the batch runs, and its inputs
- * go elsewhere. The clock starts when connections are made. Models have one input, whose
- * first dimension is the batch, and of their outputs the first is kept. Threads are its
- * own while it runs.
+ * go elsewhere; one without an address is away throughout. The clock starts when
+ * connections are made. Models have one input, whose first dimension is the batch, and of
+ * their outputs the first is kept. Threads are its own while it runs.
  */
 #ifndef WS_NODE_BATCH_H
 #define WS_NODE_BATCH_H

@@ -80,6 +80,8 @@ expect 2 '--images is for --virtual' distribute --nodes "$cluster" --images 9 --
 expect 2 '--nodes beside it is for --measure' distribute --nodes "$cluster" --study x.study \
     --input x.npy
 expect 1 'No such file' distribute --study /nowhere.study --input x.npy
+expect 2 '--virtual needs no --mdns' distribute --nodes "$cluster" --images 9 --virtual --mdns
+expect 2 'nobody else can reach 127.0.0.1' node --listen 127.0.0.1:0 --announce x "$model"
 expect 2 'no strategy "best"' distribute --strategy best
 expect 2 '--min-accuracy: 75 is not from 0 to 1' distribute --min-accuracy 75
 expect 2 '--minimise: "time" is not known' distribute --minimise time
