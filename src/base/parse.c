@@ -75,3 +75,19 @@ int ws_parse_bytes(uint64_t *out, const char *text, const char *what,
         *out = (uint64_t)value << shift;
     return rc;
 }
+
+int ws_parse_lines(const void *bytes, size_t size, const char *name, ws_line_fn take,
+                   void *user, struct ws_error *err)
+{
+    const char *at = bytes, *end = at + size;
+    int rc = 0;
+    if (size > 0 && memchr(at, '\0', size) != NULL)
+        return ws_error_set(err, WS_E_FORMAT, "%s: holds a NUL", name);
+    for (size_t number = 1; rc == 0 && size > 0 && at < end; number++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        const char *stop = newline != NULL ? newline : end;
+        rc = take(user, at, stop, name, number, err);
+        at = stop + 1;
+    }
+    return rc;
+}

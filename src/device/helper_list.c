@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/parse.h"
+
 #include "device/helper.h"
 
 static int is_blank(char c)
@@ -33,9 +35,10 @@ static char *join_words(const char *at, const char *end, size_t *out_count)
     return text;
 }
 
-static int take_line(struct ws_helper_list *list, const char *line, const char *end,
-                     const char *name, size_t number, struct ws_error *err)
+static int take_line(void *user, const char *line, const char *end, const char *name,
+                     size_t number, struct ws_error *err)
 {
+    struct ws_helper_list *list = user;
     const char *comment = memchr(line, '#', (size_t)(end - line));
     end = comment != NULL ? comment : end;
     while (line < end && is_blank(*line))
@@ -78,16 +81,7 @@ int ws_helper_list_parse(struct ws_helper_list *out, const void *bytes, size_t s
                          const char *name, struct ws_error *err)
 {
     struct ws_helper_list list = {0};
-    const char *at = bytes, *end = at + size;
-    int rc = 0;
-    if (size > 0 && memchr(at, '\0', size) != NULL)
-        return ws_error_set(err, WS_E_FORMAT, "%s: holds a NUL", name);
-    for (size_t number = 1; rc == 0 && size > 0 && at < end; number++) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *stop = newline != NULL ? newline : end;
-        rc = take_line(&list, at, stop, name, number, err);
-        at = stop + 1;
-    }
+    int rc = ws_parse_lines(bytes, size, name, take_line, &list, err);
     if (rc != 0)
         ws_helper_list_fini(&list);
     else

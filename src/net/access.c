@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "net/changed.h"
 
 struct ws_access {
@@ -75,9 +76,10 @@ static int take_proof(struct ws_access_entry *entry, const char *word, size_t si
 }
 
 /* Appends what one line says, if it says anything. */
-static int take_line(struct ws_access_list *list, const char *line, const char *end,
-                     const char *name, size_t number, struct ws_error *err)
+static int take_line(void *user, const char *line, const char *end, const char *name,
+                     size_t number, struct ws_error *err)
 {
+    struct ws_access_list *list = user;
     struct ws_access_entry entry = {0};
     const char *word = line;
     size_t size = next_word(&word, end);
@@ -116,16 +118,7 @@ int ws_access_parse(struct ws_access_list *out, const void *bytes, size_t size,
                     const char *name, struct ws_error *err)
 {
     struct ws_access_list list = {0};
-    const char *at = bytes, *end = at + size;
-    int rc = 0;
-    if (size > 0 && memchr(at, '\0', size) != NULL)
-        return ws_error_set(err, WS_E_FORMAT, "%s: holds a NUL", name);
-    for (size_t number = 1; rc == 0 && size > 0 && at < end; number++) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *stop = newline != NULL ? newline : end;
-        rc = take_line(&list, at, stop, name, number, err);
-        at = stop + 1;
-    }
+    int rc = ws_parse_lines(bytes, size, name, take_line, &list, err);
     if (rc != 0)
         ws_access_list_fini(&list);
     else

@@ -7,30 +7,8 @@ python=$(PATH=/usr/bin:$PATH command -v python3) || exit 77
 demo=$WS_SOURCE_ROOT/etc/demo
 model=$demo/digits.onnx
 input=$demo/test_data_set_0/input_0.pb
-dir=$(mktemp -d)
-jobs=()
-trap 'kill "${jobs[@]}" 2>/dev/null; wait; rm -rf "$dir"' EXIT
-failed=0
-
-fail() {
-    echo "$*"
-    failed=1
-}
-
-# start NAME COMMAND ...: in the background; its first line goes to $line.
-start() {
-    local name=$1
-    shift
-    "$@" >"$dir/$name" 2>"$dir/$name.err" &
-    jobs+=($!)
-    for _ in $(seq 600); do
-        line=$(head -1 "$dir/$name")
-        [ -n "$line" ] && return
-        sleep 0.1
-    done
-    fail "$* did not start: $(cat "$dir/$name.err")"
-    exit 1
-}
+# shellcheck source=tests/cli/daemons.sh
+. "$(dirname "$0")/daemons.sh"
 
 # A Shelly plug at 12.5 W.
 start plug "$python" -u -c '
