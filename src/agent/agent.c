@@ -20,8 +20,9 @@ static const double local_margin = 1.1; /* on what finishing here should take */
 static const double hedge_deviations = 2;
 static const double part_least = 0.01; /* of the latency; a smaller part tells nothing */
 
-/* A few per cent off at first, and a clear change may be any. */
-static const struct ws_drift_options machine_drift = {{0.02, 0}, {2, 0}, 0.05, 0};
+/* A few per cent off at first, and a clear change may be any. As long not heard of as a
+ * link that is looked at again, a machine is as the plan has it. */
+static const struct ws_drift_options machine_drift = {{0.02, 0}, {2, 0}, 0.05, 30000};
 
 enum phase {
     PHASE_NONE, /* a free place */
@@ -38,6 +39,7 @@ struct flight {
     struct ws_situation situation;  /* in which it was decided */
     struct ws_setting current_then; /* what situation.current points at */
     size_t node;               /* that the decision counted on, then the last asked */
+    size_t trial;              /* the node whose machine this is to try, or WS_NO_NODE */
     uint32_t tried, under_way; /* bit n: node n */
     double local_ms;           /* foreseen of finishing here, without what was learnt */
     double local_since_ms;
@@ -118,7 +120,8 @@ int ws_agent_create(struct ws_agent **out, const struct ws_plan *plan,
         ws_breaker_init(&peer->breaker, &options->breaker);
         ws_link_init(&peer->link, &plan->conditions, options->link_forget_ms);
         ws_drift_init(&peer->cloud, &machine_drift);
-        peer->heard_ms = -INFINITY;
+        peer->heard_ms = peer->tried_ms = -INFINITY;
+        peer->trial_wait_ms = options->probe_ms;
     }
     int rc = ws_queue_init(&agent->queue, options->order, agent->options.queue_max, err);
     if (rc == 0)
@@ -211,6 +214,16 @@ static struct ws_situation situation_at(const struct ws_agent *agent, size_t nod
 
 /* ---- deciding ---- */
 
+/* Of the tail here, with what was learnt. */
+static double local_ms(const struct ws_agent *agent, const struct flight *flight,
+                       double now_ms)
+{
+    double edge[2];
+    ws_drift_get(edge, &agent->edge, now_ms);
+    return flight->local_ms * edge[0] * ws_local_scale(&agent->local, now_ms) *
+           local_margin;
+}
+
 static struct ws_policy_request ask(struct ws_agent *agent,
                                     const struct ws_agent_request *request, double now_ms)
 {
@@ -279,6 +292,50 @@ static struct flight *next_local(const struct ws_agent *agent)
     return next;
 }
 
+static int decide(const struct ws_agent *agent, struct flight *flight,
+                  const struct ws_policy_request *asked)
+{
+    return ws_policy_decide(agent->policies[flight->request.policy], &flight->decision,
+                            asked, &flight->situation, NULL);
+}
+
+static int sends(const struct ws_agent *agent, const struct ws_decision *decision)
+{
+    double transfer = 1; /* a baseline that the plan lacks: for all we know */
+    if (decision->entry != WS_NO_ENTRY)
+        (void)ws_outcome_get(&transfer, &agent->plan->entries[decision->entry].outcome,
+                             WS_TRANSFER_MS);
+    return transfer > 0;
+}
+
+/* Probes tell of the link to a node and not of its machine. So where that was found slow
+ * and not heard of for a while, a request that would stay here is decided as if it was as
+ * planned: one that can still be finished here in time if it is not, or that would be
+ * late here, too. */
+static void try_machine(struct ws_agent *agent, struct flight *flight,
+                        const struct ws_policy_request *asked, double now_ms)
+{
+    struct flight trial = *flight;
+    if (flight->node == WS_NO_NODE || !(agent->options.probe_ms > 0) ||
+        !(flight->situation.cloud_scale > 1) ||
+        !ws_peer_may_be_tried(&agent->peers[flight->node], now_ms) ||
+        sends(agent, &flight->decision))
+        return;
+    trial.trial = flight->node;
+    trial.situation.cloud_scale = 1;
+    if (decide(agent, &trial, asked) != 0 || !sends(agent, &trial.decision))
+        return;
+    trial.local_ms =
+        ws_local_foresee(&agent->local, &trial.decision.setting, trial.decision.entry);
+    double at_worst = trial.decision.latency_ms + local_ms(agent, &trial, now_ms);
+    if (at_worst > asked->deadline_ms &&
+        flight->decision.latency_ms <= asked->deadline_ms)
+        return;
+    trial.situation = flight->situation;
+    *flight = trial;
+    agent->peers[flight->node].tried_ms = now_ms;
+}
+
 int ws_agent_next(struct ws_agent *agent, struct ws_agent_action *out, double now_ms)
 {
     if (agent->holder != NULL)
@@ -295,40 +352,32 @@ int ws_agent_next(struct ws_agent *agent, struct ws_agent_action *out, double no
     flight = free_flight(agent);
     if (flight == NULL || agent->queue.count == 0)
         return 0;
-    struct ws_agent_request request = ws_queue_pop(&agent->queue);
-    size_t node = best_node(agent, 0, now_ms);
-    struct ws_situation now = situation_at(agent, node, now_ms);
-    struct ws_policy_request asked = ask(agent, &request, now_ms);
-    struct ws_decision decision = {.latency_ms = 0};
-    int rc =
-        ws_policy_decide(agent->policies[request.policy], &decision, &asked, &now, NULL);
-    if (rc == 0 && agent->options.refuse_late && decision.latency_ms > asked.deadline_ms)
+    struct flight next = {.request = ws_queue_pop(&agent->queue),
+                          .node = best_node(agent, 0, now_ms),
+                          .trial = WS_NO_NODE};
+    struct ws_policy_request asked = ask(agent, &next.request, now_ms);
+    next.situation = situation_at(agent, next.node, now_ms);
+    int rc = decide(agent, &next, &asked);
+    if (rc == 0)
+        try_machine(agent, &next, &asked, now_ms);
+    if (rc == 0 && agent->options.refuse_late &&
+        next.decision.latency_ms > asked.deadline_ms)
         rc = WS_E_TIMEOUT;
     if (rc != 0) {
         agent->refused++;
         *out = (struct ws_agent_action){.verb = WS_AGENT_REFUSE,
-                                        .id = request.id,
+                                        .id = next.request.id,
                                         .reason = rc,
-                                        .foreseen_ms = decision.latency_ms,
+                                        .foreseen_ms = next.decision.latency_ms,
                                         .left_ms = asked.deadline_ms};
         return 1;
     }
-    *flight = (struct flight){
-        .request = request, .decision = decision, .situation = now, .node = node};
+    *flight = next;
     start(agent, out, flight);
     return 1;
 }
 
 /* ---- tails ---- */
-
-static double local_ms(const struct ws_agent *agent, const struct flight *flight,
-                       double now_ms)
-{
-    double edge[2];
-    ws_drift_get(edge, &agent->edge, now_ms);
-    return flight->local_ms * edge[0] * ws_local_scale(&agent->local, now_ms) *
-           local_margin;
-}
 
 /* Transfer and tail on a node. */
 static double remote_ms(const struct ws_agent *agent, const struct flight *flight,
@@ -338,6 +387,8 @@ static double remote_ms(const struct ws_agent *agent, const struct flight *fligh
         return ws_peer_score(&agent->peers[node], &agent->load, now_ms);
     struct ws_situation now = ws_situation_nominal(&agent->plan->conditions);
     set_node(&now, agent, node, now_ms);
+    if (flight->trial == node)
+        now.cloud_scale = 1;
     struct ws_outcome parts = agent->plan->entries[flight->decision.entry].outcome;
     double transfer = 0, cloud = 0;
     (void)ws_outcome_get(&transfer, &parts, WS_TRANSFER_MS);
@@ -441,7 +492,9 @@ void ws_agent_send_failed(struct ws_agent *agent, struct ws_agent_send *out, uin
     back(agent, flight, node);
     agent->failed++;
     ws_breaker_fail(&peer->breaker, now_ms);
-    if (rc == WS_E_TIMEOUT && plan != NULL) {
+    if (flight->trial == node)
+        ws_peer_tried(peer, INFINITY, agent->options.probe_ms, now_ms);
+    else if (rc == WS_E_TIMEOUT && plan != NULL) {
         double cloud = 0;
         (void)ws_outcome_get(&cloud, plan, WS_CLOUD_MS);
         ws_link_observe_least(&peer->link, plan, sent_ms - cloud, now_ms);
@@ -480,6 +533,10 @@ static void learn_parts(struct ws_agent *agent, const struct flight *flight, siz
     if (node == WS_NO_NODE)
         return;
     struct ws_peer *peer = &agent->peers[node];
+    double foreseen, cloud;
+    if (flight->trial == node && ws_outcome_get(&foreseen, plan, WS_CLOUD_MS) == 0 &&
+        ws_outcome_get(&cloud, seen, WS_CLOUD_MS) == 0 && foreseen > 0)
+        ws_peer_tried(peer, cloud / foreseen, agent->options.probe_ms, now_ms);
     observe(&peer->cloud, plan, seen, WS_CLOUD_MS, now_ms);
     if (ws_outcome_get(&transfer, seen, WS_TRANSFER_MS) == 0 && transfer > 0) {
         ws_link_observe(&peer->link, plan, transfer, now_ms);

@@ -1,6 +1,25 @@
 #include "agent/peer.h"
 
+#include <math.h>
+
 #include "policy/situation.h"
+
+static const double trial_wait_max = 30000;
+
+int ws_peer_may_be_tried(const struct ws_peer *peer, double now_ms)
+{
+    return now_ms - fmax(peer->cloud.at_ms, peer->tried_ms) >= peer->trial_wait_ms;
+}
+
+void ws_peer_tried(struct ws_peer *peer, double ratio, double wait_ms, double now_ms)
+{
+    double believed[2];
+    ws_drift_get(believed, &peer->cloud, now_ms);
+    peer->trial_wait_ms =
+        ratio - 1 < (believed[0] - 1) / 2
+            ? 0
+            : fmin(fmax(2 * peer->trial_wait_ms, wait_ms), trial_wait_max);
+}
 
 /* Least squares of transfer times over bytes. */
 static void fit_probe(struct ws_peer_load *out, const struct ws_plan *plan)

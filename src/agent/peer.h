@@ -18,6 +18,9 @@ struct ws_peer {
     size_t in_flight;
     double heard_ms; /* when it last answered, or was asked to; -INFINITY: never */
     int is_probed;   /* a probe is under way */
+    /* Of a machine that was found slow: when a request was last sent there to see, and
+     * how long to let it be. */
+    double tried_ms, trial_wait_ms;
 };
 
 /* What sending costs on average over the settings of a plan that send: to compare nodes
@@ -30,6 +33,13 @@ struct ws_peer_load {
     double probe_fixed_ms;
     double probe_ms_per_byte; /* 0: the plan does not tell */
 };
+
+/* Whether the machine has been let be for long enough. */
+int ws_peer_may_be_tried(const struct ws_peer *peer, double now_ms);
+/* A trial's tail took `ratio` times the plan's (infinite: it did not come). Nearer to the
+ * plan than to what is believed, it may be chance, and the next trial follows at once;
+ * else the wait doubles, from `wait_ms` on. */
+void ws_peer_tried(struct ws_peer *peer, double ratio, double wait_ms, double now_ms);
 
 void ws_peer_load_of(struct ws_peer_load *out, const struct ws_plan *plan);
 /* Milliseconds that such a request would take now, those under way counted in: they share

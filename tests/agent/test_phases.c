@@ -183,6 +183,84 @@ static void test_phases_probes_find_the_rate(void **state)
     teardown(&s);
 }
 
+/* One request with its tail on the node, whose machine takes `times` as long as planned;
+ * or here. */
+static size_t serve_at(struct scene *s, uint64_t id, double deadline_ms, double times,
+                       double now_ms)
+{
+    submit(s, id, now_ms + deadline_ms, now_ms);
+    size_t entry = run(s, id, now_ms);
+    struct ws_outcome seen = s->plan.entries[entry].outcome;
+    size_t node = WS_NO_NODE;
+    if (seen.value[WS_TRANSFER_MS] > 0)
+        node = head_done(s, id, now_ms + seen.value[WS_EDGE_MS]).node;
+    seen.value[WS_LATENCY_MS] += (times - 1) * seen.value[WS_CLOUD_MS];
+    seen.value[WS_CLOUD_MS] *= times;
+    ws_agent_finish_from(s->agent, id, node, &seen, now_ms + seen.value[WS_LATENCY_MS]);
+    return entry;
+}
+
+/* A node whose machine was slow for a while, so that nothing is sent there any more: it
+ * is tried again, ever more seldom while it stays slow, and is back once it was found
+ * good twice. Where nothing may be tried, what was learnt fades with its age. */
+static void test_phases_machine_comes_back(void **state)
+{
+    (void)state;
+    static const struct {
+        double probe_ms, times, at_ms;
+        int sends;
+    } steps[] = {
+        {500, 20, 0, 1},    {500, 20, 2000, 1}, {500, 20, 3500, 0},
+        {500, 20, 4000, 1}, /* a trial, in vain; the next is a second away, then two */
+        {500, 20, 5500, 0}, {500, 20, 6500, 1}, {500, 1, 8500, 0},
+        {500, 1, 9900, 1},  {500, 1, 10100, 1}, {500, 1, 10300, 1},
+        {500, 1, 10500, 1}, {0, 20, 0, 1},      {0, 20, 2000, 1},
+        {0, 20, 5000, 0},   {0, 20, 30000, 0},  {0, 1, 50000, 1},
+        {0, 1, 51000, 1},   {0, 1, 52000, 1},
+    };
+    struct scene s;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        struct ws_agent_options options = {.probe_ms = steps[i].probe_ms};
+        if (steps[i].at_ms == 0)
+            setup(&s, &options);
+        size_t entry = serve_at(&s, i, 200, steps[i].times, steps[i].at_ms);
+        if ((entry != HERE) != steps[i].sends)
+            fail_msg("step %zu: entry %zu", i, entry);
+        if (i + 1 == sizeof(steps) / sizeof(steps[0]) || steps[i + 1].at_ms == 0)
+            teardown(&s);
+    }
+}
+
+/* A request that is in time here is not put at risk for a trial: only where it can still
+ * be finished here, and it is not waited for longer than that allows. */
+static void test_phases_trials_risk_no_deadline(void **state)
+{
+    (void)state;
+    static const struct plan_row cheap[] = {{60, 5, 65, 1, 0.60, 25000},
+                                            {440, 0, 0, 2, 0.58, 0}};
+    struct scene s;
+    struct ws_agent_options options = {.probe_ms = 500,
+                                       .policy_options = {.guard = 0.95}};
+    assert_int_equal(ws_policy_find(&options.policy, "wattshed", NULL), 0);
+    make_plan(&s.plan, cheap, 2);
+    assert_int_equal(ws_agent_create(&s.agent, &s.plan, &options, NULL), 0);
+    for (uint64_t id = 1; id <= 2; id++)
+        assert_int_equal(serve_at(&s, id, 5000, 20, 2000 * (double)id), 0);
+    assert_int_equal(serve_at(&s, 3, 500, 20, 7000), 1);
+    submit(&s, 4, 9000, 8000);
+    assert_int_equal(run(&s, 4, 8000), 0);
+    assert_near(head_done(&s, 4, 8060).timeout_ms, 1000 - 60 - 380 * 1.1, 1e-9);
+    assert_int_equal(failed(&s, 4, 0, WS_E_TIMEOUT, 522, 8582).node, WS_NO_NODE);
+    finish_here(&s, 4, 8582, 8962);
+    /* The machine is blamed, not the link to it. */
+    struct ws_agent_node node;
+    ws_agent_get_node(&node, s.agent, 0, 8962);
+    assert_near(node.pace, 1, 1e-9);
+    assert_true(node.cloud_scale > 10);
+    assert_int_equal(serve_at(&s, 5, 1000, 20, 8970), 1);
+    teardown(&s);
+}
+
 /* What was begun is finished before anything new; a request is never done twice. */
 static void test_phases_local_goes_first(void **state)
 {
@@ -437,6 +515,8 @@ int main(void)
         cmocka_unit_test(test_phases_overlap),
         cmocka_unit_test(test_phases_patience),
         cmocka_unit_test(test_phases_probes_find_the_rate),
+        cmocka_unit_test(test_phases_machine_comes_back),
+        cmocka_unit_test(test_phases_trials_risk_no_deadline),
         cmocka_unit_test(test_phases_local_goes_first),
         cmocka_unit_test(test_phases_breaker),
         cmocka_unit_test(test_phases_several_nodes),
