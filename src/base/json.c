@@ -52,49 +52,66 @@ static size_t too_deep_line(const char *text, size_t size, size_t *out_column)
  * buffer. So an allocation that fails during a parse leaves the parse at once; what it
  * had taken was written down and is given back. Blocks are the C library's, whoever frees
  * them. */
-struct parse {
-    jmp_buf leave;
+struct block_list {
     void **blocks;
     size_t count, capacity;
 };
 
+struct parse {
+    jmp_buf leave;
+    struct block_list taken; /* all that may still be alive */
+    struct block_list late;  /* those of them that are freed when the parse is over */
+    int is_out_of_memory;
+};
+
+/* jansson mostly frees what it took a moment ago. A document that fails at its end is
+ * taken down from its beginning: looking for each of its blocks among all would make a
+ * few megabytes from a stranger cost hours. */
+enum { RECENT_BLOCKS = 32 };
+
 static _Thread_local struct parse *current; /* NULL: nobody parses on this thread */
 static pthread_once_t hooked = PTHREAD_ONCE_INIT;
 
-static int note_block(struct parse *parse, void *block)
+static int note_block(struct block_list *list, void *block)
 {
-    if (parse->count == parse->capacity) {
-        size_t capacity = parse->capacity == 0 ? 64 : 2 * parse->capacity;
-        void **more = realloc(parse->blocks, capacity * sizeof(*more));
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity == 0 ? 64 : 2 * list->capacity;
+        void **more = realloc(list->blocks, capacity * sizeof(*more));
         if (more == NULL)
             return 0;
-        parse->blocks = more;
-        parse->capacity = capacity;
+        list->blocks = more;
+        list->capacity = capacity;
     }
-    parse->blocks[parse->count++] = block;
+    list->blocks[list->count++] = block;
     return 1;
 }
 
 static void *take_block(size_t size)
 {
     void *block = malloc(size);
-    if (current == NULL || (block != NULL && note_block(current, block)))
+    if (current == NULL || (block != NULL && note_block(&current->taken, block)))
         return block;
     free(block);
     longjmp(current->leave, 1);
 }
 
-/* What is freed during a parse was mostly taken a moment ago. */
 static void free_block(void *block)
 {
-    if (current != NULL && block != NULL) {
-        size_t i = current->count;
-        while (i > 0 && current->blocks[i - 1] != block)
-            i--;
-        if (i > 0)
-            current->blocks[i - 1] = current->blocks[--current->count];
+    if (current == NULL || block == NULL) {
+        free(block);
+        return;
     }
-    free(block);
+    struct block_list *taken = &current->taken;
+    size_t first = taken->count > RECENT_BLOCKS ? taken->count - RECENT_BLOCKS : 0;
+    size_t i = taken->count;
+    while (i > first && taken->blocks[i - 1] != block)
+        i--;
+    if (i > first) {
+        taken->blocks[i - 1] = taken->blocks[--taken->count];
+        free(block);
+    } else if (!note_block(&current->late, block)) {
+        longjmp(current->leave, 1);
+    }
 }
 
 static void hook(void)
@@ -102,26 +119,37 @@ static void hook(void)
     json_set_alloc_funcs(take_block, free_block);
 }
 
-/* json_loadb, which ends with *out_of_memory set where it is. */
+static void free_blocks(const struct block_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->blocks[i]);
+}
+
+static json_t *load_or_leave(struct parse *parse, const void *bytes, size_t size,
+                             json_error_t *fault)
+{
+    if (setjmp(parse->leave) != 0) {
+        parse->is_out_of_memory = 1;
+        return NULL;
+    }
+    return json_loadb(bytes, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, fault);
+}
+
+/* json_loadb, which ends with *out_of_memory set where it is. Without a document nothing
+ * of what was taken is anybody's; with one, all but the late blocks is its. */
 static json_t *load(const void *bytes, size_t size, json_error_t *fault,
                     int *out_of_memory)
 {
-    struct parse parse = {.blocks = NULL};
-    json_t *root = NULL;
+    struct parse parse = {.is_out_of_memory = 0};
     (void)pthread_once(&hooked, hook);
-    *out_of_memory = 0;
     current = &parse;
-    if (setjmp(parse.leave) == 0) {
-        root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, fault);
-        current = NULL;
-    } else {
-        current = NULL;
-        *out_of_memory = 1;
-        for (size_t i = 0; i < parse.count; i++)
-            free(parse.blocks[i]);
-    }
-    free(parse.blocks);
-    return *out_of_memory ? NULL : root;
+    json_t *root = load_or_leave(&parse, bytes, size, fault);
+    current = NULL;
+    free_blocks(root == NULL ? &parse.taken : &parse.late);
+    free(parse.taken.blocks);
+    free(parse.late.blocks);
+    *out_of_memory = parse.is_out_of_memory;
+    return root;
 }
 
 int ws_json_parse(struct ws_json_doc *out, const void *bytes, size_t size,

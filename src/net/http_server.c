@@ -186,8 +186,9 @@ static int expect_body(struct exchange *exchange, struct MHD_Connection *connect
         size = (int64_t)server->options.body_max;
     else if (ws_parse_i64(&size, length, 0, INT64_MAX, "Content-Length", err) != 0)
         return WS_E_FORMAT;
-    ws_watch_set(server->watch, exchange->line->watched,
-                 until_body(server, (uint64_t)size), 0);
+    uint64_t bytes = (uint64_t)size < server->options.body_max ? (uint64_t)size
+                                                               : server->options.body_max;
+    ws_watch_set(server->watch, exchange->line->watched, until_body(server, bytes), 0);
     if (length == NULL)
         return 0;
     if (size > 0)

@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -29,6 +30,24 @@ static void test_json_parse_refuses(void **state)
     assert_int_equal(ws_json_parse(&doc, deep, sizeof(deep), "t.json", &err), WS_E_LIMIT);
     assert_string_equal(err.text, "t.json:1:65: nested deeper than 64");
     assert_int_equal(ws_json_parse(&doc, NULL, 0, "t.json", &err), WS_E_FORMAT);
+}
+
+/* Taking down what was parsed until then takes a time in proportion: this would take many
+ * minutes if each of its blocks were looked for among all. */
+static void test_json_refuses_large(void **state)
+{
+    (void)state;
+    enum { ELEMENTS = 2000000 };
+    char *text = malloc(2 * ELEMENTS);
+    assert_non_null(text);
+    for (size_t i = 0; i < ELEMENTS; i++)
+        memcpy(text + 2 * i, i == 0 ? "[1" : ",1", 2);
+    struct ws_json_doc doc;
+    struct ws_error err = {0};
+    assert_int_equal(ws_json_parse(&doc, text, 2 * ELEMENTS, "t.json", &err),
+                     WS_E_FORMAT);
+    assert_string_equal(err.text, "t.json:1:4000000: ']' expected near end of file");
+    free(text);
 }
 
 static void test_json_paths(void **state)
@@ -80,6 +99,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_parse_refuses),
+        cmocka_unit_test(test_json_refuses_large),
         cmocka_unit_test(test_json_paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,8 @@ static void test_bad_requests(void **state)
     } rows[] = {
         {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", "413"},
         {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 13631488\r\n\r\n", "413"},
+        {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 7766279631452241920\r\n\r\n",
+         "413"},
         {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", "400"},
         {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5x\r\n\r\nabcde", "400"},
         {"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
