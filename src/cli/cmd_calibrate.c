@@ -6,113 +6,54 @@
 #include "cli/calibration.h"
 #include "cli/command.h"
 #include "cli/model_options.h"
-#include "cli/syntax.h"
+#include "cli/options.h"
 #include "split/demand.h"
 #include "study/study.h"
 #include "study/table.h"
 
-static const char usage[] =
-    "usage: wattshed calibrate TRIALS --device NAME --work FILE [-o FILE]\n"
-    "\n"
-    "Fits a device model to trials that were taken on the real machine: rates by class "
-    "of\n"
-    "operator, the exponent of the clock, fixed costs, power at each clock, idle power.\n"
-    "Half of the settings are held out, and the model's errors on them are printed.\n"
-    "\n"
-    "  TRIALS             a testbed with a recorded table (JSON), or a study\n"
-    "  --device NAME      the model to start from: its knobs and units, and whatever "
-    "the\n"
-    "                     trials do not show\n"
-    "  --work FILE        the network: an ONNX model (cuts as `wattshed inspect` "
-    "numbers\n"
-    "                     them), or a file with the member \"cut\" of a device model.\n"
-    "                     A testbed without a knob \"cut\" runs all of it on the edge\n"
-    "  --side edge|cloud  whose times and energies (default edge)\n"
-    "  --only KNOB=VALUE  only trials with that; again for another knob\n"
-    "  --fit SHARE        of the settings to fit to, the others are held out (default\n"
-    "                     0.5)\n"
-    "  --seed N           of that choice (default 1)\n"
-    "  -o FILE            writes the fitted model, a file for --device and --emulate\n"
-    "  --json             prints the fit and its errors as JSON\n"
-    "\n"
-    "example: wattshed calibrate testbed.json --device jetson-nano --only concurrency=1 "
-    "\\\n"
-    "             --work etc/devices/jetson-nano/model.json -o mine.json\n";
-
-enum { ONLY_MAX = 8 };
-
 struct args {
     const char *trials, *device, *work, *out;
-    const char *only[ONLY_MAX];
-    size_t only_count;
+    struct ws_cli_texts only;
     int is_cloud, is_json;
     double share;
     uint64_t seed;
 };
 
-enum { OPT_DEVICE = 256, OPT_WORK, OPT_SIDE, OPT_ONLY, OPT_FIT, OPT_SEED, OPT_JSON };
-
-static const struct option long_options[] = {
-    {"device", required_argument, NULL, OPT_DEVICE},
-    {"work", required_argument, NULL, OPT_WORK},
-    {"side", required_argument, NULL, OPT_SIDE},
-    {"only", required_argument, NULL, OPT_ONLY},
-    {"fit", required_argument, NULL, OPT_FIT},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("device", "NAME", struct args, device,
+                 "the model to start from: its knobs and units, and whatever the trials "
+                 "do not show")},
+    {WS_CLI_TEXT("work", "FILE", struct args, work,
+                 "the network: an ONNX model (cuts as `wattshed inspect` numbers them), "
+                 "or a file with the member \"cut\" of a device model. A testbed without "
+                 "a knob \"cut\" runs all of it on the edge")},
+    {WS_CLI_CHOICE("side", "edge|cloud", struct args, is_cloud,
+                   "whose times and energies (default edge)")},
+    {WS_CLI_TAKE("only", "KNOB=VALUE", struct args, only, ws_cli_take_pair,
+                 "only trials with that; again for another knob")},
+    {WS_CLI_NUMBER("fit", "SHARE", struct args, share, 0.01, 1,
+                   "of the settings to fit to, the others are held out (default 0.5)")},
+    {WS_CLI_TAKE("seed", "N", struct args, seed, ws_cli_take_seed,
+                 "of that choice (default 1)")},
+    {WS_CLI_TEXT("output", "FILE", struct args, out,
+                 "writes the fitted model, a file for --device and --emulate"),
+     .letter = 'o'},
+    {WS_CLI_FLAG("json", struct args, is_json, "prints the fit and its errors as JSON")},
     {0},
 };
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct args *args = user;
-    int64_t seed = 0;
-    int rc = 0;
-    switch (option) {
-    case OPT_DEVICE:
-        args->device = value;
-        return 0;
-    case OPT_WORK:
-        args->work = value;
-        return 0;
-    case OPT_SIDE:
-        args->is_cloud = strcmp(value, "cloud") == 0;
-        return args->is_cloud || strcmp(value, "edge") == 0
-                   ? 0
-                   : ws_error_set(err, WS_E_USAGE, "--side: edge or cloud, not \"%s\"",
-                                  value);
-    case OPT_ONLY:
-        if (args->only_count == ONLY_MAX || strchr(value, '=') == NULL)
-            return ws_error_set(err, WS_E_USAGE, "--only: expected up to %d KNOB=VALUE",
-                                ONLY_MAX);
-        args->only[args->only_count++] = value;
-        return 0;
-    case OPT_FIT:
-        rc = ws_parse_double(&args->share, value, "--fit", err);
-        if (rc == 0 && (args->share <= 0 || args->share > 1))
-            rc = ws_error_set(err, WS_E_USAGE, "--fit: %s is no share of the settings",
-                              value);
-        return rc;
-    case OPT_SEED:
-        rc = ws_parse_i64(&seed, value, 0, INT64_MAX, "--seed", err);
-        args->seed = (uint64_t)seed;
-        return rc;
-    case OPT_JSON:
-        args->is_json = 1;
-        return 0;
-    default:
-        args->out = value;
-        return 0;
-    }
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "calibrate",
-    .usage = usage,
-    .shorts = "o:",
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "TRIALS --device NAME --work FILE [-o FILE]",
+    .about = "Fits a device model to trials that were taken on the real machine: rates "
+             "by class of operator, the exponent of the clock, fixed costs, power at "
+             "each clock, idle power. Half of the settings are held out, and the model's "
+             "errors on them are printed. TRIALS are a testbed with a recorded table "
+             "(JSON), or a study.",
+    .options = options_table,
+    .example = "example: wattshed calibrate testbed.json --device jetson-nano \\\n"
+               "             --only concurrency=1 -o mine.json \\\n"
+               "             --work etc/devices/jetson-nano/model.json",
     .words_min = 1,
     .words_max = 1,
     .wants = "one TRIALS is needed",
@@ -223,8 +164,8 @@ struct work {
 
 static int is_wanted(const struct work *work, const struct ws_setting *setting)
 {
-    for (size_t i = 0; i < work->args->only_count; i++) {
-        const char *text = work->args->only[i];
+    for (size_t i = 0; i < work->args->only.count; i++) {
+        const char *text = work->args->only.at[i];
         const char *equals = strchr(text, '=');
         char name[WS_NAME_MAX];
         size_t knob = 0;
@@ -240,8 +181,8 @@ static int is_wanted(const struct work *work, const struct ws_setting *setting)
 static int check_wishes(const struct work *work, struct ws_error *err)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < work->args->only_count; i++) {
-        const char *text = work->args->only[i];
+    for (size_t i = 0; rc == 0 && i < work->args->only.count; i++) {
+        const char *text = work->args->only.at[i];
         const char *equals = strchr(text, '=');
         char name[WS_NAME_MAX];
         size_t knob = 0;
@@ -426,7 +367,7 @@ int ws_cmd_calibrate(int argc, char **argv)
     struct ws_calibrated_board done;
     struct ws_error err = {0};
     int status = WS_EXIT_OK;
-    if (ws_cli_read(&status, argc, argv, &syntax, &args) != 0)
+    if (ws_cli_parse(&status, &args, argc, argv, &usage) != 0)
         return status;
     args.trials = argv[optind];
     if (args.device == NULL || args.work == NULL)

@@ -10,36 +10,12 @@
 #include "base/stats.h"
 #include "cli/command.h"
 #include "cli/model_options.h"
+#include "cli/options.h"
 #include "cli/secure_options.h"
-#include "cli/syntax.h"
 #include "onnx/npy.h"
 #include "split/compare.h"
 #include "split/pipe.h"
 #include "split/relay.h"
-
-static const char usage[] =
-    "usage: wattshed compare MODEL --samples X.npy [--labels Y.npy] [OPTION ...]\n"
-    "\n"
-    "Runs labelled samples through a model, whole and cut at every natural place with\n"
-    "every codec, and prints what crosses, the time of both sides, how often the answer\n"
-    "is the whole model's, and how often it is right.\n"
-    "\n"
-    "  --samples FILE     inputs [N, ...], one along the first dimension each\n"
-    "  --labels FILE      the right answers [N], integers (default: no top-1)\n"
-    "  --codec LIST       of none,fp16,int8,int8c (default: all four)\n"
-    "  --encoding E       none, zstd, lz4, gzip or deflate on top (default none)\n"
-    "  --node URL         a node that hosts the model: runs each tail there as well and\n"
-    "                     adds the transfer and the cloud's time; the answers are the "
-    "node's\n"
-    "  --limit N          the first N samples only\n"
-    "  --calibrate N      samples, from the end of the file, that int8c takes its "
-    "ranges\n"
-    "                     from (default 16)\n"
-    "  --json             prints the result as JSON\n" WS_IDENTITY_OPTIONS_HELP
-        WS_MODEL_OPTIONS_HELP "\n"
-    "example: wattshed compare etc/demo/digits.onnx --samples etc/demo/digits_inputs.npy "
-    "\\\n"
-    "             --labels etc/demo/digits_labels.npy --limit 50\n";
 
 struct compare_options {
     struct ws_model_options model;
@@ -71,23 +47,14 @@ struct row {
     size_t agree, right;
 };
 
-enum {
-    OPT_SAMPLES = 256,
-    OPT_LABELS,
-    OPT_CODEC,
-    OPT_ENCODING,
-    OPT_NODE,
-    OPT_LIMIT,
-    OPT_CALIBRATE,
-    OPT_JSON
-};
-
-static int take_codecs(struct compare_options *options, const char *list,
+static int take_codecs(void *field, const char *list, const struct ws_cli_option *option,
                        struct ws_error *err)
 {
+    int *use_codec = field;
+    (void)option;
     char copy[64];
     char *rest = NULL;
-    memset(options->use_codec, 0, sizeof(options->use_codec));
+    memset(use_codec, 0, WS_CODEC_COUNT * sizeof(int));
     (void)snprintf(copy, sizeof(copy), "%s", list);
     for (char *name = strtok_r(copy, ",", &rest); name != NULL;
          name = strtok_r(NULL, ",", &rest)) {
@@ -95,62 +62,44 @@ static int take_codecs(struct compare_options *options, const char *list,
         int rc = ws_codec_find(&codec, name, err);
         if (rc != 0)
             return rc;
-        options->use_codec[codec] = 1;
+        use_codec[codec] = 1;
     }
     return 0;
 }
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct compare_options *options = user;
-    switch (option) {
-    case OPT_SAMPLES:
-        options->samples = value;
-        return 0;
-    case OPT_LABELS:
-        options->labels = value;
-        return 0;
-    case OPT_CODEC:
-        return take_codecs(options, value, err);
-    case OPT_ENCODING:
-        return ws_encoding_find(&options->encoding, value, err);
-    case OPT_NODE:
-        options->node = value;
-        return 0;
-    case OPT_LIMIT:
-        return ws_parse_size(&options->limit, value, 1, SIZE_MAX, "--limit", err);
-    case OPT_CALIBRATE:
-        return ws_parse_size(&options->calibrate, value, 1, SIZE_MAX, "--calibrate", err);
-    case OPT_JSON:
-        options->json = 1;
-        return 0;
-    default:
-        if (option >= WS_OPT_LISTEN)
-            return ws_identity_options_take(&options->identity, option, value, err);
-        return ws_model_options_take(&options->model, option, value, err);
-    }
-}
-
-static const struct option long_options[] = {
-    {"samples", required_argument, NULL, OPT_SAMPLES},
-    {"labels", required_argument, NULL, OPT_LABELS},
-    {"codec", required_argument, NULL, OPT_CODEC},
-    {"encoding", required_argument, NULL, OPT_ENCODING},
-    {"node", required_argument, NULL, OPT_NODE},
-    {"limit", required_argument, NULL, OPT_LIMIT},
-    {"calibrate", required_argument, NULL, OPT_CALIBRATE},
-    {"json", no_argument, NULL, OPT_JSON},
-    WS_IDENTITY_LONG_OPTIONS,
-    WS_MODEL_LONG_OPTIONS,
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("samples", "FILE", struct compare_options, samples,
+                 "inputs [N, ...], one along the first dimension each")},
+    {WS_CLI_TEXT("labels", "FILE", struct compare_options, labels,
+                 "the right answers [N], integers (default: no top-1)")},
+    {WS_CLI_TAKE("codec", "LIST", struct compare_options, use_codec, take_codecs,
+                 "of none,fp16,int8,int8c (default: all four)")},
+    {WS_CLI_TAKE("encoding", "E", struct compare_options, encoding, ws_cli_take_encoding,
+                 "none, zstd, lz4, gzip or deflate on top (default none)")},
+    {WS_CLI_TEXT("node", "URL", struct compare_options, node,
+                 "a node that hosts the model: runs each tail there as well and adds the "
+                 "transfer and the cloud's time; the answers are the node's")},
+    {WS_CLI_SIZE("limit", "N", struct compare_options, limit, 1, INT64_MAX,
+                 "the first N samples only")},
+    {WS_CLI_SIZE("calibrate", "N", struct compare_options, calibrate, 1, INT64_MAX,
+                 "samples, from the end of the file, that int8c takes its ranges from "
+                 "(default 16)")},
+    {WS_CLI_FLAG("json", struct compare_options, json, "prints the result as JSON")},
+    {WS_CLI_GROUP(ws_identity_cli, struct compare_options, identity)},
+    {WS_CLI_GROUP(ws_model_cli, struct compare_options, model)},
     {0},
 };
 
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "compare",
-    .usage = usage,
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "MODEL --samples X.npy [--labels Y.npy] [OPTION ...]",
+    .about = "Runs labelled samples through a model, whole and cut at every natural "
+             "place with every codec, and prints what crosses, the time of both sides, "
+             "how often the answer is the whole model's, and how often it is right.",
+    .options = options_table,
+    .example = "example: wattshed compare etc/demo/digits.onnx \\\n"
+               "             --samples etc/demo/digits_inputs.npy \\\n"
+               "             --labels etc/demo/digits_labels.npy --limit 50",
     .words_min = 1,
     .words_max = 1,
     .wants = "one MODEL is needed",
@@ -507,7 +456,7 @@ int ws_cmd_compare(int argc, char **argv)
     ws_model_options_init(&options.model);
     for (int codec = 0; codec < WS_CODEC_COUNT; codec++)
         options.use_codec[codec] = 1;
-    if (ws_cli_read(&status, argc, argv, &syntax, &options) != 0)
+    if (ws_cli_parse(&status, &options, argc, argv, &usage) != 0)
         goto out;
     options.path = argv[optind];
     if (options.samples == NULL)

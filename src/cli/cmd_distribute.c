@@ -9,64 +9,12 @@
 #include "base/parse.h"
 #include "cli/cluster_measure.h"
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/outputs.h"
 #include "cli/secure_options.h"
-#include "cli/syntax.h"
 #include "node/measure.h"
 #include "node/membership.h"
 #include "study/cluster_study.h"
-
-static const char usage[] =
-    "usage: wattshed distribute --nodes FILE | --study STUDY --input X [OPTION ...]\n"
-    "\n"
-    "Shares a batch of inputs among unequal nodes, and chooses for each node which "
-    "variants\n"
-    "of the model it uses for its share, so that throughput and accuracy are as asked "
-    "for.\n"
-    "What is left is planned anew when a node slows, goes or comes; every input gets "
-    "one\n"
-    "result, in order.\n"
-    "\n"
-    "  --nodes FILE       the cluster: variants, nodes, and what was measured of them\n"
-    "  --study STUDY      instead: a study in which `wattshed profile --cluster` keeps "
-    "it;\n"
-    "                     every batch refreshes the speeds there\n"
-    "  --input X          inputs: X.npy [N, ...], or a folder of labelled data, as for\n"
-    "                     `wattshed profile --data`\n"
-    "  --mdns             asks the network where the nodes are: those that announce "
-    "themselves\n"
-    "                     by a name of the cluster's (wattshed node --announce); with\n"
-    "                     --measure others join\n"
-    "  --model NAME       the model that FILE has to be about\n"
-    "  --images-per-s P   throughput required (default: none)\n"
-    "  --min-accuracy A   mean accuracy required, 0 to 1 (default 0)\n"
-    "  --minimise energy  the least energy within both, instead of the most accuracy\n"
-    "  --keep WHICH       accuracy or throughput: what is held on to where both cannot "
-    "be\n"
-    "                     had (default accuracy)\n"
-    "  --strategy NAME    wattshed (default), uniform, uniform+approx, asymmetric,\n"
-    "                     asymmetric+approx: the published baselines\n"
-    "  --reserve R        share of the time that plans keep back (default 0.05)\n"
-    "  --labels Y.npy     right answers INT64[N]: counts how many results are right\n"
-    "  --repeat K         the inputs K times over, as one batch\n"
-    "  -o DIR             writes the results there as outputs.npy\n"
-    "  --json             prints the result as JSON\n"
-    "\n"
-    "  --measure          measures the nodes instead, and with --labels the variants'\n"
-    "                     accuracy, and writes it into FILE, or into STUDY if given "
-    "too\n"
-    "  --refresh          writes what the batch showed of the nodes' speeds into FILE\n"
-    "  --save OTHER       ... into OTHER instead\n"
-    "\n"
-    "  --sweep RxC        every strategy with R throughputs and C accuracies, in a "
-    "table\n"
-    "  --virtual          on a virtual clock, from FILE's figures alone; with --images "
-    "N\n"
-    "                     instead of --input\n"
-    "  --seed S           of the virtual nodes' variation (default 1)\n"
-    "\n" WS_IDENTITY_OPTIONS_HELP "\n"
-    "example: wattshed distribute --nodes cluster.json --input pictures.npy \\\n"
-    "             --images-per-s 400 --min-accuracy 0.75\n";
 
 enum { MDNS_WAIT_MS = 3000 };
 
@@ -77,218 +25,115 @@ struct options {
     size_t repeat, images, strategy;
     size_t rows, columns; /* of the sweep; 0: none */
     int is_measure, is_refresh, is_mdns;
-    int64_t seed;
 };
 
-enum {
-    OPT_NODES = 256,
-    OPT_STUDY,
-    OPT_MDNS,
-    OPT_MODEL,
-    OPT_INPUT,
-    OPT_RATE,
-    OPT_ACCURACY,
-    OPT_MINIMISE,
-    OPT_KEEP,
-    OPT_STRATEGY,
-    OPT_RESERVE,
-    OPT_LABELS,
-    OPT_REPEAT,
-    OPT_MEASURE,
-    OPT_REFRESH,
-    OPT_SAVE,
-    OPT_SWEEP,
-    OPT_VIRTUAL,
-    OPT_IMAGES,
-    OPT_SEED,
-    OPT_JSON
-};
-
-static const struct option long_options[] = {
-    {"nodes", required_argument, NULL, OPT_NODES},
-    {"study", required_argument, NULL, OPT_STUDY},
-    {"mdns", no_argument, NULL, OPT_MDNS},
-    {"model", required_argument, NULL, OPT_MODEL},
-    {"input", required_argument, NULL, OPT_INPUT},
-    {"images-per-s", required_argument, NULL, OPT_RATE},
-    {"min-accuracy", required_argument, NULL, OPT_ACCURACY},
-    {"minimise", required_argument, NULL, OPT_MINIMISE},
-    {"keep", required_argument, NULL, OPT_KEEP},
-    {"strategy", required_argument, NULL, OPT_STRATEGY},
-    {"reserve", required_argument, NULL, OPT_RESERVE},
-    {"labels", required_argument, NULL, OPT_LABELS},
-    {"repeat", required_argument, NULL, OPT_REPEAT},
-    {"measure", no_argument, NULL, OPT_MEASURE},
-    {"refresh", no_argument, NULL, OPT_REFRESH},
-    {"save", required_argument, NULL, OPT_SAVE},
-    {"sweep", required_argument, NULL, OPT_SWEEP},
-    {"virtual", no_argument, NULL, OPT_VIRTUAL},
-    {"images", required_argument, NULL, OPT_IMAGES},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"json", no_argument, NULL, OPT_JSON},
-    WS_IDENTITY_LONG_OPTIONS,
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
-static int find_strategy(size_t *out, const char *name, struct ws_error *err)
+static int take_strategy(void *field, const char *name,
+                         const struct ws_cli_option *option, struct ws_error *err)
 {
+    (void)option;
     for (size_t s = 0; s < WS_STRATEGY_COUNT; s++) {
         if (strcmp(name, ws_strategy_name(s)) == 0) {
-            *out = s;
+            *(size_t *)field = s;
             return 0;
         }
     }
     return ws_error_set(err, WS_E_USAGE, "no strategy \"%.60s\"", name);
 }
 
-static int parse_between(double *out, const char *text, double min, double max,
-                         const char *what, struct ws_error *err)
-{
-    double value = 0.0;
-    int rc = ws_parse_double(&value, text, what, err);
-    if (rc == 0 && (value < min || value > max))
-        rc = ws_error_set(err, WS_E_USAGE, "%s: %s is not from %g to %g", what, text, min,
-                          max);
-    if (rc == 0)
-        *out = value;
-    return rc;
-}
-
 /* "5x4" */
-static int parse_grid(size_t *rows, size_t *columns, const char *text,
-                      struct ws_error *err)
+static int take_grid(void *field, const char *text, const struct ws_cli_option *option,
+                     struct ws_error *err)
 {
+    struct options *options = field;
+    (void)option;
     char first[16];
     const char *cross = strchr(text, 'x');
     if (cross == NULL || (size_t)(cross - text) >= sizeof(first))
         return ws_error_set(err, WS_E_USAGE, "--sweep: \"%.40s\" is not like 5x4", text);
     memcpy(first, text, (size_t)(cross - text));
     first[cross - text] = '\0';
-    int rc = ws_parse_size(rows, first, 1, 100, "--sweep, rows", err);
-    return rc == 0 ? ws_parse_size(columns, cross + 1, 1, 100, "--sweep, columns", err)
+    int rc = ws_parse_size(&options->rows, first, 1, 100, "--sweep, rows", err);
+    return rc == 0 ? ws_parse_size(&options->columns, cross + 1, 1, 100,
+                                   "--sweep, columns", err)
                    : rc;
 }
 
-static int take_word(const char **words, int *out, const char *value, const char *what,
-                     struct ws_error *err)
-{
-    for (int i = 0; words[i] != NULL; i++) {
-        if (strcmp(words[i], value) == 0) {
-            *out = i;
-            return 0;
-        }
-    }
-    return ws_error_set(err, WS_E_USAGE, "%s: \"%.40s\" is not known", what, value);
-}
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("nodes", "FILE", struct options, nodes,
+                 "the cluster: variants, nodes, and what was measured of them")},
+    {WS_CLI_TEXT("study", "STUDY", struct options, study,
+                 "instead: a study in which `wattshed profile --cluster` keeps it; every "
+                 "batch refreshes the speeds there")},
+    {WS_CLI_TEXT("input", "X", struct options, input,
+                 "inputs: X.npy [N, ...], or a folder of labelled data, as for `wattshed "
+                 "profile --data`")},
+    {WS_CLI_FLAG("mdns", struct options, is_mdns,
+                 "asks the network where the nodes are: those that announce themselves "
+                 "by a name of the cluster's (wattshed node --announce); with --measure "
+                 "others join")},
+    {WS_CLI_TEXT("model", "NAME", struct options, model,
+                 "the model that FILE has to be about")},
+    {WS_CLI_NUMBER("images-per-s", "P", struct options, how.batch.images_per_s, 1e-6, 1e9,
+                   "throughput required (default: none)")},
+    {WS_CLI_NUMBER("min-accuracy", "A", struct options, how.batch.min_accuracy, 0, 1,
+                   "mean accuracy required, 0 to 1 (default 0)")},
+    {WS_CLI_CHOICE("minimise", "accuracy|energy", struct options, how.batch.goal,
+                   "energy: the least of it within both, instead of the most accuracy")},
+    {WS_CLI_CHOICE("keep", "accuracy|throughput", struct options, how.batch.keep,
+                   "what is held on to where both cannot be had (default accuracy)")},
+    {WS_CLI_TAKE("strategy", "NAME", struct options, strategy, take_strategy,
+                 "wattshed (default), uniform, uniform+approx, asymmetric, "
+                 "asymmetric+approx: the published baselines")},
+    {WS_CLI_NUMBER("reserve", "R", struct options, how.batch.reserve, 0, 0.9,
+                   "share of the time that plans keep back (default 0.05)")},
+    {WS_CLI_TEXT("labels", "Y.npy", struct options, labels,
+                 "right answers INT64[N]: counts how many results are right")},
+    {WS_CLI_SIZE("repeat", "K", struct options, repeat, 1, 100000,
+                 "the inputs K times over, as one batch")},
+    {WS_CLI_TEXT("output", "DIR", struct options, out_dir,
+                 "writes the results there as outputs.npy"),
+     .letter = 'o'},
+    {WS_CLI_FLAG("json", struct options, how.json, "prints the result as JSON")},
+    {WS_CLI_HEADING("What the nodes can do:")},
+    {WS_CLI_FLAG("measure", struct options, is_measure,
+                 "measures the nodes instead, and with --labels the variants' accuracy, "
+                 "and writes it into FILE, or into STUDY if given too")},
+    {WS_CLI_FLAG("refresh", struct options, is_refresh,
+                 "writes what the batch showed of the nodes' speeds into FILE")},
+    {WS_CLI_TEXT("save", "OTHER", struct options, save, "... into OTHER instead")},
+    {WS_CLI_HEADING("To see what comes of requirements:")},
+    {WS_CLI_TAKE_WHOLE("sweep", "RxC", take_grid,
+                       "every strategy with R throughputs and C accuracies, in a table")},
+    {WS_CLI_FLAG("virtual", struct options, how.is_virtual,
+                 "on a virtual clock, from FILE's figures alone")},
+    {WS_CLI_SIZE("images", "N", struct options, images, 1, WS_BATCH_MAX,
+                 "with --virtual, instead of --input")},
+    {WS_CLI_TAKE("seed", "S", struct options, how.seed, ws_cli_take_seed,
+                 "of the virtual nodes' variation (default 1)")},
+    {WS_CLI_GROUP(ws_identity_cli, struct options, identity)},
+    {0},
+};
 
-static int take_requirement(struct ws_batch_options *batch, int option, const char *value,
-                            struct ws_error *err)
-{
-    static const char *goals[] = {"accuracy", "energy", NULL};
-    static const char *keeps[] = {"accuracy", "throughput", NULL};
-    int word = 0, rc = 0;
-    switch (option) {
-    case OPT_RATE:
-        return parse_between(&batch->images_per_s, value, 1e-6, 1e9, "--images-per-s",
-                             err);
-    case OPT_ACCURACY:
-        return parse_between(&batch->min_accuracy, value, 0, 1, "--min-accuracy", err);
-    case OPT_RESERVE:
-        return parse_between(&batch->reserve, value, 0, 0.9, "--reserve", err);
-    case OPT_MINIMISE:
-        rc = take_word(goals, &word, value, "--minimise", err);
-        batch->goal = (enum ws_share_goal)word;
-        return rc;
-    default:
-        rc = take_word(keeps, &word, value, "--keep", err);
-        batch->keep = (enum ws_share_keep)word;
-        return rc;
-    }
-}
-
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct options *options = user;
-    switch (option) {
-    case 'o':
-        options->out_dir = value;
-        return 0;
-    case OPT_NODES:
-        options->nodes = value;
-        return 0;
-    case OPT_STUDY:
-        options->study = value;
-        return 0;
-    case OPT_MDNS:
-        options->is_mdns = 1;
-        return 0;
-    case OPT_MODEL:
-        options->model = value;
-        return 0;
-    case OPT_INPUT:
-        options->input = value;
-        return 0;
-    case OPT_LABELS:
-        options->labels = value;
-        return 0;
-    case OPT_SAVE:
-        options->save = value;
-        return 0;
-    case OPT_STRATEGY:
-        return find_strategy(&options->strategy, value, err);
-    case OPT_REPEAT:
-        return ws_parse_size(&options->repeat, value, 1, 100000, "--repeat", err);
-    case OPT_IMAGES:
-        return ws_parse_size(&options->images, value, 1, WS_BATCH_MAX, "--images", err);
-    case OPT_SWEEP:
-        return parse_grid(&options->rows, &options->columns, value, err);
-    case OPT_SEED:
-        return ws_parse_i64(&options->seed, value, 0, INT64_MAX, "--seed", err);
-    case OPT_MEASURE:
-        options->is_measure = 1;
-        return 0;
-    case OPT_REFRESH:
-        options->is_refresh = 1;
-        return 0;
-    case OPT_VIRTUAL:
-        options->how.is_virtual = 1;
-        return 0;
-    case OPT_JSON:
-        options->how.json = 1;
-        return 0;
-    case OPT_RATE:
-    case OPT_ACCURACY:
-    case OPT_RESERVE:
-    case OPT_MINIMISE:
-    case OPT_KEEP:
-        return take_requirement(&options->how.batch, option, value, err);
-    default:
-        return ws_identity_options_take(&options->identity, option, value, err);
-    }
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "distribute",
-    .usage = usage,
-    .shorts = "o:",
-    .longs = long_options,
-    .take = take_option,
-    .words_min = 0,
-    .words_max = 0,
-    .wants = "nothing but options is taken",
+    .synopsis = "--nodes FILE | --study STUDY --input X [OPTION ...]",
+    .about = "Shares a batch of inputs among unequal nodes, and chooses for each node "
+             "which variants of the model it uses for its share, so that throughput and "
+             "accuracy are as asked for. What is left is planned anew when a node slows, "
+             "goes or comes; every input gets one result, in order.",
+    .options = options_table,
+    .example = "example: wattshed distribute --nodes cluster.json --input pictures.npy "
+               "\\\n"
+               "             --images-per-s 400 --min-accuracy 0.75",
 };
 
 /* 0, or 1 with an exit status. */
 static int parse(struct options *options, int *status, int argc, char **argv)
 {
-    if (ws_cli_read(status, argc, argv, &syntax, options) != 0)
+    if (ws_cli_parse(status, options, argc, argv, &usage) != 0)
         return 1;
     int is_virtual = options->how.is_virtual;
-    if (argc > optind)
-        *status =
-            ws_cli_usage_error("distribute", "\"%s\" is not an option", argv[optind]);
-    else if (options->nodes == NULL && options->study == NULL)
+    if (options->nodes == NULL && options->study == NULL)
         *status = ws_cli_usage_error(
             "distribute", "--nodes FILE is needed, or --study STUDY that knows them");
     else if (options->nodes != NULL && options->study != NULL && !options->is_measure)
@@ -514,7 +359,6 @@ static int load_all(struct options *options, struct ws_cluster *cluster,
     how->cluster = cluster;
     how->batch.cluster = cluster;
     how->images = options->images;
-    how->seed = (uint64_t)options->seed;
     how->batch.identity = options->identity.identity;
     if (rc == 0 && options->model != NULL && strcmp(options->model, cluster->model) != 0)
         rc = ws_error_set(err, WS_E_MISMATCH, "%s is about model \"%.100s\", not %.100s",
@@ -570,7 +414,7 @@ static int distribute(struct options *options, struct ws_error *err)
 int ws_cmd_distribute(int argc, char **argv)
 {
     struct ws_error err = {0};
-    struct options options = {.repeat = 1, .seed = 1};
+    struct options options = {.repeat = 1, .how = {.seed = 1}};
     int status = WS_EXIT_OK;
     options.how.batch.reserve = 0.05;
     options.how.jitter = 0.03;

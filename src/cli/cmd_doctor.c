@@ -1,4 +1,3 @@
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,29 +7,13 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/metering.h"
+#include "cli/options.h"
 #include "device/capture.h"
 #include "device/device.h"
 #include "device/health.h"
 #include "device/lease.h"
 #include "device/meter.h"
 #include "engine/engine.h"
-
-static const char usage[] =
-    "usage: wattshed doctor [--json]\n"
-    "       wattshed doctor --restore\n"
-    "       wattshed doctor --capture FILE\n"
-    "\n"
-    "Says what this machine lets us set and measure, what is missing and the lines that\n"
-    "unlock it, how hot it is, what holds it back, who else sets its knobs, and what "
-    "ONNX\n"
-    "Runtime can run on. Sets nothing.\n"
-    "\n"
-    "  --json          the same for programs\n"
-    "  --restore       give back the settings that a killed process left behind\n"
-    "  --capture FILE  write the machine's attributes to a file, for tests elsewhere\n"
-    "  --root DIR      look at the tree in DIR instead of this machine\n"
-    "  --lease FILE    where the originals are kept (default: /run/wattshed/lease.json\n"
-    "                  for root, else $XDG_RUNTIME_DIR/wattshed/lease.json)\n";
 
 enum { METER_WINDOW_NS = 300000000 };
 
@@ -353,48 +336,36 @@ static int examine(const struct request *request, struct ws_error *err)
     return rc;
 }
 
-enum { OPT_JSON = 256, OPT_RESTORE, OPT_CAPTURE, OPT_ROOT, OPT_LEASE };
-
-static const struct option long_options[] = {
-    {"json", no_argument, NULL, OPT_JSON},
-    {"restore", no_argument, NULL, OPT_RESTORE},
-    {"capture", required_argument, NULL, OPT_CAPTURE},
-    {"root", required_argument, NULL, OPT_ROOT},
-    {"lease", required_argument, NULL, OPT_LEASE},
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_FLAG("json", struct request, json, "the same for programs")},
+    {WS_CLI_FLAG("restore", struct request, restore,
+                 "give back the settings that a killed process left behind")},
+    {WS_CLI_TEXT("capture", "FILE", struct request, capture,
+                 "write the machine's attributes to a file, for tests elsewhere")},
+    {WS_CLI_TEXT("root", "DIR", struct request, root,
+                 "look at the tree in DIR instead of this machine")},
+    {WS_CLI_TEXT("lease", "FILE", struct request, lease,
+                 "where the originals are kept (default: /run/wattshed/lease.json for "
+                 "root, else $XDG_RUNTIME_DIR/wattshed/lease.json)")},
     {0},
 };
 
-static void take_option(struct request *request, int option)
-{
-    if (option == OPT_JSON)
-        request->json = 1;
-    else if (option == OPT_RESTORE)
-        request->restore = 1;
-    else if (option == OPT_CAPTURE)
-        request->capture = optarg;
-    else if (option == OPT_ROOT)
-        request->root = optarg;
-    else
-        request->lease = optarg;
-}
+static const struct ws_cli_usage usage = {
+    .command = "doctor",
+    .synopsis = "[--json]\n--restore\n--capture FILE",
+    .about = "Says what this machine lets us set and measure, what is missing and the "
+             "lines that unlock it, how hot it is, what holds it back, who else sets its "
+             "knobs, and what ONNX Runtime can run on. Sets nothing.",
+    .options = options_table,
+};
 
 int ws_cmd_doctor(int argc, char **argv)
 {
     struct request request = {0};
     struct ws_error err = {0};
-    int option;
-    while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            return WS_EXIT_OK;
-        }
-        if (option == '?')
-            return WS_EXIT_USAGE; /* getopt has said why */
-        take_option(&request, option);
-    }
-    if (optind != argc)
-        return ws_cli_usage_error("doctor", "no argument, not \"%s\"", argv[optind]);
+    int status = WS_EXIT_OK;
+    if (ws_cli_parse(&status, &request, argc, argv, &usage) != 0)
+        return status;
     if (request.restore + (request.capture != NULL) + request.json > 1)
         return ws_cli_usage_error("doctor",
                                   "--json, --restore or --capture, one of them");

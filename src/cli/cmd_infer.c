@@ -12,43 +12,12 @@
 #include "cli/inputs.h"
 #include "cli/local.h"
 #include "cli/model_options.h"
+#include "cli/options.h"
 #include "cli/outputs.h"
 #include "cli/secure_options.h"
-#include "cli/syntax.h"
 #include "split/pipe.h"
 #include "split/relay.h"
 #include "split/upload.h"
-
-static const char usage[] =
-    "usage: wattshed infer MODEL [--cut K] --node URL --input FILE ... [-o DIR]\n"
-    "\n"
-    "Runs a model with the network between: up to the cut here, the rest on a node. "
-    "Without\n"
-    "--cut all of it runs there, and MODEL may be a name that any server of the Open\n"
-    "Inference Protocol v2 knows; with a file, it is its stem, and the digests are "
-    "compared.\n"
-    "\n"
-    "  --node URL         the server, e.g. http://127.0.0.1:8000\n"
-    "  --input FILE       an input, .npy or .pb; in order, or as NAME=FILE\n"
-    "  --cut K            where to cut: a number, an identity or tensor names as\n"
-    "                     `wattshed inspect` lists them\n"
-    "  --codec C          none, fp16, int8 or int8c (default none); int8c takes its\n"
-    "                     ranges from the inputs\n"
-    "  --encoding E       none, zstd, lz4, gzip or deflate, both ways (default none); a\n"
-    "                     foreign server may know the last two\n"
-    "  --name NAME        what the server calls it (default: MODEL's stem, or\n"
-    "                     STEM~CUT~CODEC with --cut)\n"
-    "  --upload           sends the model to a node that lacks it and takes such\n"
-    "                     (wattshed node --store)\n"
-    "  --timeout MS       for one request (default 300000)\n"
-    "  --repeat N         requests to take the median times of (default 1)\n"
-    "  -o DIR             writes the outputs there as NAME.npy\n"
-    "  --json             prints the result as JSON\n" WS_LOCAL_HELP
-        WS_IDENTITY_OPTIONS_HELP WS_MODEL_OPTIONS_HELP "\n"
-    "example: wattshed node etc/demo/digits.onnx &\n"
-    "         wattshed infer etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
-    "             --node http://127.0.0.1:8000 --input "
-    "etc/demo/test_data_set_0/input_0.pb\n";
 
 struct infer_options {
     struct ws_model_options model;
@@ -65,23 +34,7 @@ struct infer_options {
     int json;
     int upload;
     struct ws_local_options local;
-    const char *inputs[WS_GRAPH_IO_MAX];
-    size_t input_count;
-};
-
-enum {
-    OPT_CUT = 256,
-    OPT_NODE,
-    OPT_NAME,
-    OPT_CODEC,
-    OPT_ENCODING,
-    OPT_TIMEOUT,
-    OPT_INPUT,
-    OPT_UPLOAD,
-    OPT_REPEAT,
-    OPT_JSON,
-    OPT_SET,
-    OPT_METER
+    struct ws_cli_texts inputs;
 };
 
 /* What came of it, whichever way it went. */
@@ -98,78 +51,52 @@ struct infer_result {
     int64_t start_ns, end_ns; /* of all runs */
 };
 
-static const struct option long_options[] = {
-    {"cut", required_argument, NULL, OPT_CUT},
-    {"node", required_argument, NULL, OPT_NODE},
-    {"name", required_argument, NULL, OPT_NAME},
-    {"codec", required_argument, NULL, OPT_CODEC},
-    {"encoding", required_argument, NULL, OPT_ENCODING},
-    {"timeout", required_argument, NULL, OPT_TIMEOUT},
-    {"input", required_argument, NULL, OPT_INPUT},
-    {"upload", no_argument, NULL, OPT_UPLOAD},
-    {"repeat", required_argument, NULL, OPT_REPEAT},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"set", required_argument, NULL, OPT_SET},
-    {"meter", required_argument, NULL, OPT_METER},
-    WS_IDENTITY_LONG_OPTIONS,
-    WS_MODEL_LONG_OPTIONS,
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("node", "URL", struct infer_options, node,
+                 "the server, e.g. http://127.0.0.1:8000")},
+    {WS_CLI_TEXTS("input", "FILE", struct infer_options, inputs,
+                  "an input, .npy or .pb; in order, or as NAME=FILE")},
+    {WS_CLI_TEXT("cut", "K", struct infer_options, cut,
+                 "where to cut: a number, an identity or tensor names as `wattshed "
+                 "inspect` lists them")},
+    {WS_CLI_TAKE("codec", "C", struct infer_options, codec, ws_cli_take_codec,
+                 "none, fp16, int8 or int8c (default none); int8c takes its ranges from "
+                 "the inputs")},
+    {WS_CLI_TAKE("encoding", "E", struct infer_options, encoding, ws_cli_take_encoding,
+                 "none, zstd, lz4, gzip or deflate, both ways (default none); a foreign "
+                 "server may know the last two")},
+    {WS_CLI_TEXT("name", "NAME", struct infer_options, name,
+                 "what the server calls it (default: MODEL's stem, or STEM~CUT~CODEC "
+                 "with --cut)")},
+    {WS_CLI_FLAG("upload", struct infer_options, upload,
+                 "sends the model to a node that lacks it and takes such (wattshed node "
+                 "--store)")},
+    {WS_CLI_WHOLE("timeout", "MS", struct infer_options, timeout_ms, 1, 86400000,
+                  "for one request (default 300000)")},
+    {WS_CLI_SIZE("repeat", "N", struct infer_options, repeat, 1, 1000000,
+                 "requests to take the median times of (default 1)")},
+    {WS_CLI_TEXT("output", "DIR", struct infer_options, out_dir,
+                 "writes the outputs there as NAME.npy"),
+     .letter = 'o'},
+    {WS_CLI_FLAG("json", struct infer_options, json, "prints the result as JSON")},
+    {WS_CLI_GROUP(ws_local_cli, struct infer_options, local)},
+    {WS_CLI_GROUP(ws_identity_cli, struct infer_options, identity)},
+    {WS_CLI_GROUP(ws_model_cli, struct infer_options, model)},
     {0},
 };
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct infer_options *options = user;
-    switch (option) {
-    case 'o':
-        options->out_dir = value;
-        return 0;
-    case OPT_CUT:
-        options->cut = value;
-        return 0;
-    case OPT_NODE:
-        options->node = value;
-        return 0;
-    case OPT_NAME:
-        options->name = value;
-        return 0;
-    case OPT_CODEC:
-        return ws_codec_find(&options->codec, value, err);
-    case OPT_ENCODING:
-        return ws_encoding_find(&options->encoding, value, err);
-    case OPT_TIMEOUT:
-        return ws_parse_i64(&options->timeout_ms, value, 1, 86400000, "--timeout", err);
-    case OPT_INPUT:
-        if (options->input_count == WS_GRAPH_IO_MAX)
-            return ws_error_set(err, WS_E_LIMIT, "more than %d inputs", WS_GRAPH_IO_MAX);
-        options->inputs[options->input_count++] = value;
-        return 0;
-    case OPT_UPLOAD:
-        options->upload = 1;
-        return 0;
-    case OPT_REPEAT:
-        return ws_parse_size(&options->repeat, value, 1, 1000000, "--repeat", err);
-    case OPT_JSON:
-        options->json = 1;
-        return 0;
-    case OPT_SET:
-        return ws_local_add(&options->local, value, err);
-    case OPT_METER:
-        options->local.meter = value;
-        return 0;
-    default:
-        if (option >= WS_OPT_LISTEN)
-            return ws_identity_options_take(&options->identity, option, value, err);
-        return ws_model_options_take(&options->model, option, value, err);
-    }
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "infer",
-    .usage = usage,
-    .shorts = "o:",
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "MODEL [--cut K] --node URL --input FILE ... [-o DIR]",
+    .about = "Runs a model with the network between: up to the cut here, the rest on a "
+             "node. Without --cut all of it runs there, and MODEL may be a name that any "
+             "server of the Open Inference Protocol v2 knows; with a file, it is its "
+             "stem, and the digests are compared.",
+    .options = options_table,
+    .example = "example: wattshed node etc/demo/digits.onnx &\n"
+               "         wattshed infer etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
+               "             --node http://127.0.0.1:8000 \\\n"
+               "             --input etc/demo/test_data_set_0/input_0.pb",
     .words_min = 1,
     .words_max = 1,
     .wants = "one MODEL is needed",
@@ -178,7 +105,7 @@ static const struct ws_cli_syntax syntax = {
 /* 0, or 1 with an exit status. */
 static int parse(struct infer_options *options, int *status, int argc, char **argv)
 {
-    if (ws_cli_read(status, argc, argv, &syntax, options) != 0)
+    if (ws_cli_parse(status, options, argc, argv, &usage) != 0)
         return 1;
     options->path = argv[optind];
     if (options->node == NULL)
@@ -268,7 +195,8 @@ static int run_cut(struct infer_result *result, const struct infer_options *opti
     ws_file_stem(stem, sizeof(stem), options->path);
     int rc = ws_cuts_find(&at.cut, cuts, options->cut, err);
     if (rc == 0)
-        rc = ws_inputs_load(&inputs, graph, options->inputs, options->input_count, err);
+        rc = ws_inputs_load(&inputs, graph, options->inputs.at, options->inputs.count,
+                            err);
     if (rc == 0 && options->codec == WS_CODEC_INT8C) {
         rc = ws_pipe_learn_ranges(ranges, splitter, at.cut, inputs.data, err);
         at.ranges = ranges;
@@ -363,18 +291,18 @@ static int run_requests(struct infer_result *result, const struct infer_options 
                         struct ws_remote *remote, struct ws_error *err)
 {
     const struct ws_oip_model *model = ws_remote_model(remote);
-    struct ws_oip_tensor *inputs = calloc(options->input_count + 1, sizeof(*inputs));
+    struct ws_oip_tensor *inputs = calloc(options->inputs.count + 1, sizeof(*inputs));
     int rc = inputs == NULL
                  ? ws_error_nomem(err)
                  : result_init(result, model->output_count, options->repeat, err);
-    for (size_t i = 0; rc == 0 && i < options->input_count; i++)
-        rc = ws_inputs_load_port(&inputs[i], model, options->inputs[i], i, err);
+    for (size_t i = 0; rc == 0 && i < options->inputs.count; i++)
+        rc = ws_inputs_load_port(&inputs[i], model, options->inputs.at[i], i, err);
     result->start_ns = ws_clock_now_ns();
     for (size_t r = 0; rc == 0 && r < options->repeat; r++) {
         struct ws_oip_reply reply = {0};
         struct ws_remote_times times;
         clear_outputs(result);
-        rc = ws_remote_infer(&reply, remote, inputs, options->input_count, &times, err);
+        rc = ws_remote_infer(&reply, remote, inputs, options->inputs.count, &times, err);
         if (rc == 0)
             rc = take_reply(result, &reply, err);
         if (rc == 0)
@@ -382,7 +310,7 @@ static int run_requests(struct infer_result *result, const struct infer_options 
         ws_oip_reply_fini(&reply);
     }
     result->end_ns = ws_clock_now_ns();
-    for (size_t i = 0; inputs != NULL && i < options->input_count; i++) {
+    for (size_t i = 0; inputs != NULL && i < options->inputs.count; i++) {
         free(inputs[i].name);
         ws_tensor_fini(&inputs[i].tensor);
     }

@@ -4,22 +4,8 @@
 #include "cli/command.h"
 #include "cli/inspect_report.h"
 #include "cli/model_options.h"
+#include "cli/options.h"
 #include "cli/subject.h"
-#include "cli/syntax.h"
-
-static const char usage[] =
-    "usage: wattshed inspect MODEL [--all] [--json] [--dot FILE] [OPTION ...]\n"
-    "\n"
-    "Lists the places where a model can be cut: what crosses, how many bytes, and the\n"
-    "work and weights on either side. Natural cuts are those that the runtime's\n"
-    "optimisation leaves open, so that both halves run at the speed of the whole.\n"
-    "\n"
-    "  --all              cuts that are not natural too\n"
-    "  --json             prints JSON; bytes and work that are not known are null, and\n"
-    "                     dims_assumed says how many dimensions of a cut count as 1\n"
-    "  --dot FILE         also writes the graph for Graphviz, natural cuts in blue and\n"
-    "                     bottlenecks in red\n" WS_MODEL_OPTIONS_HELP "\n"
-    "example: wattshed inspect etc/demo/digits.onnx\n";
 
 struct inspect_options {
     struct ws_model_options model;
@@ -29,37 +15,27 @@ struct inspect_options {
     int json;
 };
 
-enum { OPT_ALL = 256, OPT_JSON, OPT_DOT };
-
-static const struct option long_options[] = {
-    {"all", no_argument, NULL, OPT_ALL},       {"json", no_argument, NULL, OPT_JSON},
-    {"dot", required_argument, NULL, OPT_DOT}, WS_MODEL_LONG_OPTIONS,
-    {"help", no_argument, NULL, 'h'},          {0},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_FLAG("all", struct inspect_options, all, "cuts that are not natural too")},
+    {WS_CLI_FLAG("json", struct inspect_options, json,
+                 "prints JSON; bytes and work that are not known are null, and "
+                 "dims_assumed says how many dimensions of a cut count as 1")},
+    {WS_CLI_TEXT("dot", "FILE", struct inspect_options, dot,
+                 "also writes the graph for Graphviz, natural cuts in blue and "
+                 "bottlenecks in red")},
+    {WS_CLI_GROUP(ws_model_cli, struct inspect_options, model)},
+    {0},
 };
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct inspect_options *options = user;
-    switch (option) {
-    case OPT_ALL:
-        options->all = 1;
-        return 0;
-    case OPT_JSON:
-        options->json = 1;
-        return 0;
-    case OPT_DOT:
-        options->dot = value;
-        return 0;
-    default:
-        return ws_model_options_take(&options->model, option, value, err);
-    }
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "inspect",
-    .usage = usage,
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "MODEL [--all] [--json] [--dot FILE] [OPTION ...]",
+    .about = "Lists the places where a model can be cut: what crosses, how many bytes, "
+             "and the work and weights on either side. Natural cuts are those that the "
+             "runtime's optimisation leaves open, so that both halves run at the speed "
+             "of the whole.",
+    .options = options_table,
+    .example = "example: wattshed inspect etc/demo/digits.onnx",
     .words_min = 1,
     .words_max = 1,
     .wants = "one MODEL is needed",
@@ -122,7 +98,7 @@ int ws_cmd_inspect(int argc, char **argv)
     struct ws_splitter *splitter = NULL;
     int status = WS_EXIT_OK;
     ws_model_options_init(&options.model);
-    if (ws_cli_read(&status, argc, argv, &syntax, &options) != 0)
+    if (ws_cli_parse(&status, &options, argc, argv, &usage) != 0)
         goto out;
     options.path = argv[optind];
     int rc =

@@ -4,52 +4,15 @@
 
 #include "base/parse.h"
 #include "cli/command.h"
-#include "cli/syntax.h"
+#include "cli/options.h"
 #include "net/keys.h"
 
-static const char usage[] =
-    "usage: wattshed keys DIR [--server NAME[,HOST ...]] [--client NAME[:RIGHTS]] ...\n"
-    "\n"
-    "Makes what a fleet needs to know its own: a small private certificate authority,\n"
-    "certificates of servers and clients, tokens. All are files of DIR; the authority "
-    "is\n"
-    "made the first time and used after that.\n"
-    "\n"
-    "  --server NAME,HOST  NAME.pem and NAME.key; clients reach it as NAME or HOST, a\n"
-    "                      DNS name or an IP address. More than one may be given\n"
-    "  --client NAME:RIGHTS  NAME.pem, NAME.key and NAME.token, and its lines in the "
-    "list\n"
-    "                      `tokens`; RIGHTS of infer,repository,control (default infer)\n"
-    "  --days N            until certificates expire (default 365)\n"
-    "  --ca-days N         until the authority does, when it is made (default 3650)\n"
-    "\n"
-    "Given again, a name gets a new certificate and key and keeps its token; daemons "
-    "read\n"
-    "changed files again. ca.key signs for the whole fleet: keep it off every machine.\n"
-    "\n"
-    "example: wattshed keys fleet --server cloud,10.0.0.7 --client camera-1\n"
-    "         wattshed node --listen 10.0.0.7:8443 --cert fleet/cloud.pem \\\n"
-    "             --key fleet/cloud.key --tokens fleet/tokens MODEL\n"
-    "         wattshed infer MODEL --cut 30 --node https://10.0.0.7:8443 \\\n"
-    "             --cacert fleet/ca.pem --token-file fleet/camera-1.token --input X\n";
-
 enum { MACHINES_MAX = 4096, DAYS_MAX = 36500, DAY_S = 24 * 3600 };
-enum { OPT_SERVER = 256, OPT_CLIENT, OPT_DAYS, OPT_CA_DAYS };
-
 struct keys_options {
     struct ws_keys_machine *machines;
     char **texts; /* of each machine, taken apart in place */
     size_t machine_count;
     size_t days, ca_days;
-};
-
-static const struct option long_options[] = {
-    {"server", required_argument, NULL, OPT_SERVER},
-    {"client", required_argument, NULL, OPT_CLIENT},
-    {"days", required_argument, NULL, OPT_DAYS},
-    {"ca-days", required_argument, NULL, OPT_CA_DAYS},
-    {"help", no_argument, NULL, 'h'},
-    {0},
 };
 
 /* NAME,HOST,... or NAME:RIGHTS. */
@@ -92,29 +55,51 @@ static int add_machine(struct keys_options *options, const char *value, int is_s
     return 0;
 }
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
+static int take_server(void *field, const char *value, const struct ws_cli_option *option,
+                       struct ws_error *err)
 {
-    struct keys_options *options = user;
-    switch (option) {
-    case OPT_SERVER:
-        return add_machine(options, value, 1, err);
-    case OPT_CLIENT:
-        return add_machine(options, value, 0, err);
-    case OPT_DAYS:
-        return ws_parse_size(&options->days, value, 1, DAYS_MAX, "--days", err);
-    case OPT_CA_DAYS:
-        return ws_parse_size(&options->ca_days, value, 1, DAYS_MAX, "--ca-days", err);
-    default:
-        return ws_error_set(err, WS_E_USAGE, "unknown option");
-    }
+    (void)option;
+    return add_machine(field, value, 1, err);
 }
 
-static const struct ws_cli_syntax syntax = {
+static int take_client(void *field, const char *value, const struct ws_cli_option *option,
+                       struct ws_error *err)
+{
+    (void)option;
+    return add_machine(field, value, 0, err);
+}
+
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TAKE_WHOLE("server", "NAME,HOST", take_server,
+                       "NAME.pem and NAME.key; clients reach it as NAME or HOST, a DNS "
+                       "name or an IP address. More than one may be given")},
+    {WS_CLI_TAKE_WHOLE("client", "NAME:RIGHTS", take_client,
+                       "NAME.pem, NAME.key and NAME.token, and its lines in the list "
+                       "`tokens`; RIGHTS of infer,repository,control (default infer)")},
+    {WS_CLI_SIZE("days", "N", struct keys_options, days, 1, DAYS_MAX,
+                 "until certificates expire (default 365)")},
+    {WS_CLI_SIZE("ca-days", "N", struct keys_options, ca_days, 1, DAYS_MAX,
+                 "until the authority does, when it is made (default 3650)")},
+    {0},
+};
+
+static const struct ws_cli_usage usage = {
     .command = "keys",
-    .usage = usage,
-    .shorts = "",
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "DIR [--server NAME[,HOST ...]] [--client NAME[:RIGHTS]] ...",
+    .about =
+        "Makes what a fleet needs to know its own: a small private certificate "
+        "authority, certificates of servers and clients, tokens. All are files of DIR; "
+        "the authority is made the first time and used after that.\n\n"
+        "Given again, a name gets a new certificate and key and keeps its token; daemons "
+        "read changed files again. ca.key signs for the whole fleet: keep it off every "
+        "machine.",
+    .options = options_table,
+    .example = "example: wattshed keys fleet --server cloud,10.0.0.7 --client camera-1\n"
+               "         wattshed node --listen 10.0.0.7:8443 --cert fleet/cloud.pem \\\n"
+               "             --key fleet/cloud.key --tokens fleet/tokens MODEL\n"
+               "         wattshed infer MODEL --cut 30 --node https://10.0.0.7:8443 \\\n"
+               "             --cacert fleet/ca.pem --token-file fleet/camera-1.token "
+               "--input X",
     .words_min = 1,
     .words_max = 1,
     .wants = "one DIR is needed",
@@ -148,7 +133,7 @@ int ws_cmd_keys(int argc, char **argv)
     struct ws_error err = {0};
     struct keys_options options = {.days = 365, .ca_days = 3650};
     int status = WS_EXIT_OK;
-    if (ws_cli_read(&status, argc, argv, &syntax, &options) == 0 &&
+    if (ws_cli_parse(&status, &options, argc, argv, &usage) == 0 &&
         make_keys(&options, argv[optind], &err) != 0)
         status = ws_cli_fail(&err);
     for (size_t i = 0; i < options.machine_count; i++)

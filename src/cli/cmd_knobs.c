@@ -10,50 +10,14 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "cli/command.h"
-#include "cli/syntax.h"
+#include "cli/options.h"
 #include "device/helper.h"
 
-static const char usage[] =
-    "usage: wattshed knobs --socket PATH --allow FILE --user USER ...\n"
-    "       wattshed knobs --print\n"
-    "\n"
-    "Sets this machine's knobs for a daemon that may not, because strangers talk to "
-    "that\n"
-    "one: it runs without the right to write sysfs, and this runs with it and takes\n"
-    "nothing but settings that a list allows, from users it was told of. What was "
-    "changed\n"
-    "is given back when the daemon's connection ends.\n"
-    "\n"
-    "  --socket PATH  the Unix socket that daemons connect to\n"
-    "  --allow FILE   one knob a line: NAME and its values, or * for all of them\n"
-    "  --user USER    a name or a number; may be given more than once\n"
-    "  --lease FILE   where the originals are kept (default as in doctor)\n"
-    "  --root DIR     a tree that stands for the machine\n"
-    "  --print        prints this machine's knobs and all their values as such a list\n"
-    "\n"
-    "example: wattshed knobs --print | grep -v edge.cores >knobs.allow\n"
-    "         wattshed knobs --socket /run/wattshed/knobs --allow knobs.allow \\\n"
-    "             --user wattshed\n";
-
-enum { LIST_BYTES_MAX = 1 << 20, USERS_MAX = 16 };
-enum { OPT_SOCKET = 256, OPT_ALLOW, OPT_USER, OPT_LEASE, OPT_ROOT, OPT_PRINT };
-
+enum { LIST_BYTES_MAX = 1 << 20 };
 struct knobs_options {
     const char *socket, *allow, *lease, *root;
-    const char *users[USERS_MAX]; /* names or numbers */
-    size_t user_count;
+    struct ws_cli_texts users; /* names or numbers */
     int print;
-};
-
-static const struct option long_options[] = {
-    {"socket", required_argument, NULL, OPT_SOCKET},
-    {"allow", required_argument, NULL, OPT_ALLOW},
-    {"user", required_argument, NULL, OPT_USER},
-    {"lease", required_argument, NULL, OPT_LEASE},
-    {"root", required_argument, NULL, OPT_ROOT},
-    {"print", no_argument, NULL, OPT_PRINT},
-    {"help", no_argument, NULL, 'h'},
-    {0},
 };
 
 /* Names are looked up for each connection: a unit's dynamic user exists only while the
@@ -61,54 +25,48 @@ static const struct option long_options[] = {
 static int serves(void *user, uid_t uid)
 {
     const struct knobs_options *options = user;
-    for (size_t i = 0; i < options->user_count; i++) {
+    for (size_t i = 0; i < options->users.count; i++) {
         size_t number = 0;
-        const struct passwd *entry = getpwnam(options->users[i]);
+        const struct passwd *entry = getpwnam(options->users.at[i]);
         if (entry != NULL && entry->pw_uid == uid)
             return 1;
-        if (ws_parse_size(&number, options->users[i], 0, UINT32_MAX - 1, "", NULL) == 0 &&
+        if (ws_parse_size(&number, options->users.at[i], 0, UINT32_MAX - 1, "", NULL) ==
+                0 &&
             number == uid)
             return 1;
     }
     return 0;
 }
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct knobs_options *options = user;
-    switch (option) {
-    case OPT_SOCKET:
-        options->socket = value;
-        return 0;
-    case OPT_ALLOW:
-        options->allow = value;
-        return 0;
-    case OPT_USER:
-        if (options->user_count == USERS_MAX)
-            return ws_error_set(err, WS_E_LIMIT, "more than %d users", USERS_MAX);
-        options->users[options->user_count++] = value;
-        return 0;
-    case OPT_LEASE:
-        options->lease = value;
-        return 0;
-    case OPT_ROOT:
-        options->root = value;
-        return 0;
-    default:
-        options->print = 1;
-        return 0;
-    }
-}
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("socket", "PATH", struct knobs_options, socket,
+                 "the Unix socket that daemons connect to")},
+    {WS_CLI_TEXT("allow", "FILE", struct knobs_options, allow,
+                 "one knob a line: NAME and its values, or * for all of them")},
+    {WS_CLI_TEXTS("user", "USER", struct knobs_options, users,
+                  "a name or a number; may be given more than once")},
+    {WS_CLI_TEXT("lease", "FILE", struct knobs_options, lease,
+                 "where the originals are kept (default as in doctor)")},
+    {WS_CLI_TEXT("root", "DIR", struct knobs_options, root,
+                 "a tree that stands for the machine")},
+    {WS_CLI_FLAG("print", struct knobs_options, print,
+                 "prints this machine's knobs and all their values as such a list")},
+    {0},
+};
 
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "knobs",
-    .usage = usage,
-    .shorts = "",
-    .longs = long_options,
-    .take = take_option,
-    .words_min = 0,
-    .words_max = 0,
-    .wants = "",
+    .synopsis = "--socket PATH --allow FILE --user USER ...\n--print",
+    .about = "Sets this machine's knobs for a daemon that may not, because strangers "
+             "talk to that one: it runs without the right to write sysfs, and this runs "
+             "with it and takes nothing but settings that a list allows, from users it "
+             "was told of. What was changed is given back when the daemon's connection "
+             "ends.",
+    .options = options_table,
+    .example = "example: wattshed knobs --print | grep -v edge.cores >knobs.allow\n"
+               "         wattshed knobs --socket /run/wattshed/knobs --allow knobs.allow "
+               "\\\n"
+               "             --user wattshed",
 };
 
 static void log_line(void *user, enum ws_log_level level, const char *line)
@@ -194,10 +152,10 @@ int ws_cmd_knobs(int argc, char **argv)
     struct knobs_options options = {0};
     int status = WS_EXIT_OK;
     ws_log_set_sink(log_line, NULL, WS_LOG_WARNING);
-    if (ws_cli_read(&status, argc, argv, &syntax, &options) != 0)
+    if (ws_cli_parse(&status, &options, argc, argv, &usage) != 0)
         return status;
     if (!options.print &&
-        (options.socket == NULL || options.allow == NULL || options.user_count == 0))
+        (options.socket == NULL || options.allow == NULL || options.users.count == 0))
         return ws_cli_usage_error("knobs", "--socket, --allow and --user are needed");
     return run(&options, &err) == 0 ? WS_EXIT_OK : ws_cli_fail(&err);
 }

@@ -11,47 +11,10 @@
 #include "cli/emulation.h"
 #include "cli/metering.h"
 #include "cli/model_options.h"
+#include "cli/options.h"
 #include "cli/secure_options.h"
-#include "cli/syntax.h"
 #include "net/mdns.h"
 #include "node/daemon.h"
-
-static const char usage[] =
-    "usage: wattshed node [--listen ADDR:PORT] [MODEL ...]\n"
-    "\n"
-    "Hosts models, and the tails of their cuts, for `wattshed infer` and for any client\n"
-    "of the Open Inference Protocol v2 over HTTP. A model is named after its file; the\n"
-    "tail of a cut is NAME~CUT~CODEC, CUT as `wattshed inspect` lists it.\n"
-    "\n"
-    "  --repository DIR   models that clients may load, DIR/NAME.onnx\n"
-    "  --allow-writes     let clients load and unload models\n"
-    "  --store DIR        with --allow-writes, let clients send models, and keep them\n"
-    "                     there, across restarts\n"
-    "  --store-bytes B    how much of them; the least recently used go (default 4G)\n"
-    "  --slots N          requests that compute at a time, others queue (default: one "
-    "for\n"
-    "                     each core)\n"
-    "  --body BYTES       largest body of a request, also once it is unpacked (default "
-    "1G)\n"
-    "  --requests N       requests in hand at once, those that queue included (default\n"
-    "                     512); more are answered 503\n"
-    "  --held BYTES       what their bodies may take together (default 2G); likewise\n"
-    "  --drain S          seconds that requests in progress get to finish on SIGTERM\n"
-    "                     (default 30)\n"
-    "  --announce NAME    tells the local network by mDNS that it is there, by the name "
-    "that\n"
-    "                     clusters have for it (wattshed distribute --mdns)\n"
-    "  --allow-control    lets clients (with tokens: those with the right) set this\n"
-    "                     machine's knobs, one of them at a time\n" WS_EMULATE_HELP
-        WS_METER_HELP
-    "  --idle S           seconds of doing nothing that the meter measures at the "
-    "start,\n"
-    "                     which is what is nobody's energy later (default 1)\n"
-    "                     Energy is told in each reply's "
-    "parameters.\n" WS_GUARD_OPTIONS_HELP WS_MODEL_OPTIONS_HELP "\n"
-    "Prints the address once it is ready. example:\n"
-    "  wattshed node etc/demo/digits.onnx\n"
-    "  curl http://127.0.0.1:8000/v2/models/digits\n";
 
 enum { HEAPS_MAX = 2 };
 
@@ -69,111 +32,68 @@ struct node_options {
     double idle_s;
 };
 
-enum {
-    OPT_REPOSITORY = 256,
-    OPT_WRITES,
-    OPT_STORE,
-    OPT_STORE_BYTES,
-    OPT_SLOTS,
-    OPT_BODY,
-    OPT_REQUESTS,
-    OPT_HELD,
-    OPT_DRAIN,
-    OPT_ANNOUNCE,
-    OPT_CONTROL,
-    OPT_EMULATE,
-    OPT_SET,
-    OPT_METER,
-    OPT_IDLE
-};
-
-static const struct option long_options[] = {
-    {"repository", required_argument, NULL, OPT_REPOSITORY},
-    {"allow-writes", no_argument, NULL, OPT_WRITES},
-    {"store", required_argument, NULL, OPT_STORE},
-    {"store-bytes", required_argument, NULL, OPT_STORE_BYTES},
-    {"slots", required_argument, NULL, OPT_SLOTS},
-    {"body", required_argument, NULL, OPT_BODY},
-    {"requests", required_argument, NULL, OPT_REQUESTS},
-    {"held", required_argument, NULL, OPT_HELD},
-    {"drain", required_argument, NULL, OPT_DRAIN},
-    {"announce", required_argument, NULL, OPT_ANNOUNCE},
-    {"allow-control", no_argument, NULL, OPT_CONTROL},
-    {"emulate", required_argument, NULL, OPT_EMULATE},
-    {"set", required_argument, NULL, OPT_SET},
-    {"meter", required_argument, NULL, OPT_METER},
-    {"idle", required_argument, NULL, OPT_IDLE},
-    WS_GUARD_LONG_OPTIONS,
-    WS_MODEL_LONG_OPTIONS,
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("repository", "DIR", struct node_options, daemon.host.repository,
+                 "models that clients may load, DIR/NAME.onnx")},
+    {WS_CLI_FLAG("allow-writes", struct node_options, daemon.allow_writes,
+                 "let clients load and unload models")},
+    {WS_CLI_TEXT("store", "DIR", struct node_options, daemon.host.store.dir,
+                 "with --allow-writes, let clients send models, and keep them there, "
+                 "across restarts")},
+    {WS_CLI_BYTES("store-bytes", "B", struct node_options, daemon.host.store.budget_bytes,
+                  "how much of them; the least recently used go (default 4G)")},
+    {WS_CLI_SIZE("slots", "N", struct node_options, slots, 1, 1024,
+                 "requests that compute at a time, others queue (default: one for each "
+                 "core)")},
+    {WS_CLI_BYTES("body", "BYTES", struct node_options, body_max,
+                  "largest body of a request, also once it is unpacked (default 1G)")},
+    {WS_CLI_SIZE("requests", "N", struct node_options, requests_max, 1, WS_HTTP_CONNS_MAX,
+                 "requests in hand at once, those that queue included (default 512); "
+                 "more are answered 503")},
+    {WS_CLI_BYTES("held", "BYTES", struct node_options, daemon.held_max,
+                  "what their bodies may take together (default 2G); likewise")},
+    {WS_CLI_SIZE("drain", "S", struct node_options, drain_s, 0, 3600,
+                 "seconds that requests in progress get to finish on SIGTERM (default "
+                 "30)")},
+    {WS_CLI_TEXT("announce", "NAME", struct node_options, announce,
+                 "tells the local network by mDNS that it is there, by the name that "
+                 "clusters have for it (wattshed distribute --mdns)")},
+    {WS_CLI_FLAG("allow-control", struct node_options, allow_control,
+                 "lets clients (with tokens: those with the right) set this machine's "
+                 "knobs, one of them at a time")},
+    {WS_CLI_TEXT("emulate", "NAME", struct node_options, emulation.name,
+                 "pass for another machine: a device model of etc/devices (or a file); "
+                 "each request takes the time that the model says, and its energy is "
+                 "modelled")},
+    {WS_CLI_TAKE("set", "KNOB=VALUE", struct node_options, emulation.settings,
+                 ws_cli_take_pair, "of that machine; again for another knob")},
+    {WS_CLI_TEXT("meter", "NAME", struct node_options, meter, WS_METER_HELP)},
+    {WS_CLI_NUMBER("idle", "S", struct node_options, idle_s, 0, 3600,
+                   "seconds of doing nothing that the meter measures at the start, which "
+                   "is what is nobody's energy later (default 1). Energy is told in each "
+                   "reply's parameters")},
+    {WS_CLI_GROUP(ws_guard_cli, struct node_options, daemon.guard)},
+    {WS_CLI_GROUP(ws_model_cli, struct node_options, model)},
     {0},
 };
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct node_options *options = user;
-    switch (option) {
-    case OPT_REPOSITORY:
-        options->daemon.host.repository = value;
-        return 0;
-    case OPT_WRITES:
-        options->daemon.allow_writes = 1;
-        return 0;
-    case OPT_STORE:
-        options->daemon.host.store.dir = value;
-        return 0;
-    case OPT_STORE_BYTES:
-        return ws_parse_bytes(&options->daemon.host.store.budget_bytes, value,
-                              "--store-bytes", err);
-    case OPT_SLOTS:
-        return ws_parse_size(&options->slots, value, 1, 1024, "--slots", err);
-    case OPT_BODY:
-        return ws_parse_bytes(&options->body_max, value, "--body", err);
-    case OPT_REQUESTS:
-        return ws_parse_size(&options->requests_max, value, 1, WS_HTTP_CONNS_MAX,
-                             "--requests", err);
-    case OPT_HELD:
-        return ws_parse_bytes(&options->daemon.held_max, value, "--held", err);
-    case OPT_DRAIN:
-        return ws_parse_size(&options->drain_s, value, 0, 3600, "--drain", err);
-    case OPT_ANNOUNCE:
-        options->announce = value;
-        return 0;
-    case OPT_CONTROL:
-        options->allow_control = 1;
-        return 0;
-    case OPT_EMULATE:
-        options->emulation.name = value;
-        return 0;
-    case OPT_SET:
-        return ws_emulation_add(&options->emulation, value, err);
-    case OPT_METER:
-        options->meter = value;
-        return 0;
-    case OPT_IDLE:
-        return ws_parse_double(&options->idle_s, value, "--idle", err);
-    default:
-        if (option >= WS_OPT_LISTEN)
-            return ws_guard_options_take(&options->daemon.guard, option, value, err);
-        return ws_model_options_take(&options->model, option, value, err);
-    }
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "node",
-    .usage = usage,
-    .shorts = "",
-    .longs = long_options,
-    .take = take_option,
-    .words_min = 0,
-    .words_max = 0,
-    .wants = "",
+    .synopsis = "[--listen ADDR:PORT] [MODEL ...]",
+    .about = "Hosts models, and the tails of their cuts, for `wattshed infer` and for "
+             "any client of the Open Inference Protocol v2 over HTTP. A model is named "
+             "after its file; the tail of a cut is NAME~CUT~CODEC, CUT as `wattshed "
+             "inspect` lists it. Prints the address once it is ready.",
+    .options = options_table,
+    .example = "example: wattshed node etc/demo/digits.onnx\n"
+               "         curl http://127.0.0.1:8000/v2/models/digits",
+    .words_max = WS_CLI_ANY_WORDS,
 };
 
 /* 0, or 1 with an exit status. */
 static int parse(struct node_options *options, int *status, int argc, char **argv)
 {
-    if (ws_cli_read(status, argc, argv, &syntax, options) != 0)
+    if (ws_cli_parse(status, options, argc, argv, &usage) != 0)
         return 1;
     options->daemon.models = (const char *const *)argv + optind;
     options->daemon.model_count = (size_t)(argc - optind);
@@ -185,10 +105,8 @@ static int parse(struct node_options *options, int *status, int argc, char **arg
     else if (options->emulation.name != NULL && options->meter != NULL)
         *status = ws_cli_usage_error("node", "--emulate and --meter: energy is either "
                                              "modelled or measured");
-    else if (options->emulation.name == NULL && options->emulation.setting_count > 0)
+    else if (options->emulation.name == NULL && options->emulation.settings.count > 0)
         *status = ws_cli_usage_error("node", "--set: which machine's? --emulate NAME");
-    else if (options->idle_s < 0 || options->idle_s > 3600)
-        *status = ws_cli_usage_error("node", "--idle: 0 to 3600 seconds");
     else if (optind == argc && options->daemon.host.repository == NULL &&
              options->daemon.host.store.dir == NULL)
         *status = ws_cli_usage_error("node", "a MODEL, --repository DIR or --store DIR "

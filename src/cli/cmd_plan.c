@@ -1,13 +1,12 @@
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "base/parse.h"
 #include "cli/command.h"
 #include "cli/front.h"
+#include "cli/options.h"
 #include "cli/plan_study.h"
 #include "cli/plot_plan.h"
 #include "device/modelled.h"
@@ -25,81 +24,41 @@ struct args {
     int json;
 };
 
-static void print_help(void)
+static void list_searches(void)
 {
-    fputs(
-        "usage: wattshed plan TESTBED.json|STUDY [OPTION ...]\n\n"
-        "Searches a testbed for the settings worth choosing from and says how good they\n"
-        "are. Of a study, that `wattshed profile` made, it takes the trials that are "
-        "there\n"
-        "and searches nothing.\n\n"
-        "  --search S      where trials go (default guided):\n",
-        stdout);
     const struct ws_search *search = NULL;
     for (size_t i = 0; (search = ws_search_at(i)) != NULL; i++)
-        printf("                    %-11s %s\n", search->name, search->summary);
-    fputs("  --budget F|N    trials: a share of the settings up to 1, or a number above\n"
-          "                  (default 0.05, but 12 at least)\n"
-          "  --seed N        of all random choices (default 1)\n"
-          "  -o PLAN.json    write the plan\n"
-          "  --plot FILE     draw trials and front, .svg or .png\n"
-          "  --json          print JSON\n"
-          "  -h, --help      this text\n",
-          stdout);
+        ws_cli_print_value(search->name, search->summary);
 }
 
-enum { OPT_SEARCH = 256, OPT_BUDGET, OPT_SEED, OPT_PLOT, OPT_JSON };
-
-static const struct option long_options[] = {
-    {"search", required_argument, NULL, OPT_SEARCH},
-    {"budget", required_argument, NULL, OPT_BUDGET},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"plot", required_argument, NULL, OPT_PLOT},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("search", "S", struct args, search_name,
+                 "where trials go (default guided):"),
+     .more = list_searches},
+    {WS_CLI_TAKE("budget", "F|N", struct args, budget, ws_cli_take_budget,
+                 "trials: a share of the settings up to 1, or a number above (default "
+                 "0.05, but 12 at least)")},
+    {WS_CLI_TAKE("seed", "N", struct args, seed, ws_cli_take_seed,
+                 "of all random choices (default 1)")},
+    {WS_CLI_TEXT("output", "PLAN.json", struct args, plan_path, "write the plan"),
+     .letter = 'o'},
+    {WS_CLI_TEXT("plot", "FILE", struct args, plot_path,
+                 "draw trials and front, .svg or .png")},
+    {WS_CLI_FLAG("json", struct args, json, "print JSON")},
+    {0},
 };
 
-static int read_budget(double *out, const char *text, struct ws_error *err)
-{
-    double budget = 0;
-    int rc = ws_parse_double(&budget, text, "--budget", err);
-    if (rc != 0)
-        return rc;
-    if (!(budget > 0) || (budget > 1 && budget != floor(budget)) || budget > 1e9)
-        return ws_error_set(err, WS_E_USAGE,
-                            "--budget %s: expected a share up to 1 or a number of trials",
-                            text);
-    *out = budget;
-    return 0;
-}
-
-static int read_option(struct args *args, int option, const char *value,
-                       struct ws_error *err)
-{
-    int64_t seed = 0;
-    int rc = 0;
-    switch (option) {
-    case OPT_SEARCH:
-        args->search_name = value;
-        return 0;
-    case OPT_BUDGET:
-        return read_budget(&args->budget, value, err);
-    case OPT_SEED:
-        rc = ws_parse_i64(&seed, value, 0, INT64_MAX, "--seed", err);
-        args->seed = (uint64_t)seed;
-        return rc;
-    case OPT_PLOT:
-        args->plot_path = value;
-        return 0;
-    case OPT_JSON:
-        args->json = 1;
-        return 0;
-    default:
-        args->plan_path = value;
-        return 0;
-    }
-}
+static const struct ws_cli_usage usage = {
+    .command = "plan",
+    .synopsis = "TESTBED.json|STUDY [OPTION ...]",
+    .about = "Searches a testbed for the settings worth choosing from and says how good "
+             "they are. Of a study, that `wattshed profile` made, it takes the trials "
+             "that are there and searches nothing.",
+    .options = options_table,
+    .words_min = 1,
+    .words_max = 1,
+    .wants = "one testbed or study is needed",
+};
 
 /* What one run works with. */
 struct work {
@@ -265,20 +224,9 @@ int ws_cmd_plan(int argc, char **argv)
 {
     struct args args = {.search_name = "guided", .seed = 1};
     struct ws_error err = {0};
-    int option = 0;
-    while ((option = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            print_help();
-            return WS_EXIT_OK;
-        }
-        if (option == '?')
-            return WS_EXIT_USAGE;
-        if (read_option(&args, option, optarg, &err) != 0)
-            return ws_cli_usage_error("plan", "%s", err.text);
-    }
-    if (argc - optind != 1)
-        return ws_cli_usage_error("plan", "expected one testbed or study, got %d",
-                                  argc - optind);
+    int status = WS_EXIT_OK;
+    if (ws_cli_parse(&status, &args, argc, argv, &usage) != 0)
+        return status;
     args.testbed_path = argv[optind];
     int rc =
         ws_cli_is_study(args.testbed_path) ? plan_study(&args, &err) : plan(&args, &err);

@@ -1,4 +1,3 @@
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "cli/command.h"
+#include "cli/options.h"
 #include "replay/input.h"
 #include "replay/report.h"
 
@@ -24,93 +24,15 @@ struct args {
     int json;
 };
 
-static void print_help(void)
-{
-    fputs(
-        "usage: wattshed replay TESTBED.json --workload W.csv [OPTION ...]\n\n"
-        "Serves a workload from a recorded testbed on a virtual clock, once with every\n"
-        "policy, and compares them with each other and with oracles.\n\n"
-        "  --policy A,B,...   policies to compare (default all that the testbed\n"
-        "                     allows):\n",
-        stdout);
-    for (const struct ws_policy_ops *const *p = ws_policy_all(); *p != NULL; p++)
-        printf("                       %-14s %s\n", (*p)->name, (*p)->summary);
-    fputs(
-        "                     oracle and mean-oracle are added; guard-oracle may be\n"
-        "                     named\n"
-        "  --search S         search the plan comes from (default exhaustive)\n"
-        "  --budget F|N       trials of the search: a share up to 1, or a number above\n"
-        "                     (default 1: as many as there are settings)\n"
-        "  --plan FILE        take a plan that was saved, instead of a search\n"
-        "  --guard P|off      probability with which `wattshed` keeps a deadline\n"
-        "                     (default 0.95)\n"
-        "  --agent FILE       of `dvfo`, as `wattshed learn` wrote it\n"
-        "  --eta E            of `dvfo`: what energy weighs, up to 1 (default 0.5)\n"
-        "  --noise KIND       own: an execution is one of the setting's recorded "
-        "samples\n"
-        "                     (default); pooled: and settings with fewer than five vary\n"
-        "                     as the others do; none: every execution gives the mean\n"
-        "  --link TRACE.csv   how the link changes: time_s and link_mbit_s, "
-        "link_delay_ms\n"
-        "                     or link_scale\n"
-        "  --order O          fifo (default) or deadline: who is next when requests "
-        "wait\n"
-        "  --refuse           refuse requests that are not foreseen to be in time\n"
-        "  --seed N           of all random draws (default 1)\n"
-        "  --seeds N          runs N seeds, from --seed on, and shows 95 % intervals\n"
-        "  --json             print JSON\n"
-        "  --report FILE.html write a page with plots\n"
-        "  -h, --help         this text\n",
-        stdout);
-}
-
 /* ---- arguments ---- */
 
-enum {
-    OPT_WORKLOAD = 256,
-    OPT_POLICY,
-    OPT_SEARCH,
-    OPT_BUDGET,
-    OPT_PLAN,
-    OPT_GUARD,
-    OPT_AGENT,
-    OPT_ETA,
-    OPT_NOISE,
-    OPT_LINK,
-    OPT_ORDER,
-    OPT_REFUSE,
-    OPT_SEED,
-    OPT_SEEDS,
-    OPT_JSON,
-    OPT_REPORT
-};
-
-static const struct option long_options[] = {
-    {"workload", required_argument, NULL, OPT_WORKLOAD},
-    {"policy", required_argument, NULL, OPT_POLICY},
-    {"search", required_argument, NULL, OPT_SEARCH},
-    {"budget", required_argument, NULL, OPT_BUDGET},
-    {"plan", required_argument, NULL, OPT_PLAN},
-    {"guard", required_argument, NULL, OPT_GUARD},
-    {"agent", required_argument, NULL, OPT_AGENT},
-    {"eta", required_argument, NULL, OPT_ETA},
-    {"noise", required_argument, NULL, OPT_NOISE},
-    {"link", required_argument, NULL, OPT_LINK},
-    {"order", required_argument, NULL, OPT_ORDER},
-    {"refuse", no_argument, NULL, OPT_REFUSE},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"seeds", required_argument, NULL, OPT_SEEDS},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"report", required_argument, NULL, OPT_REPORT},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
-static int read_guard(double *out, const char *text, struct ws_error *err)
+static int take_guard(void *field, const char *text, const struct ws_cli_option *option,
+                      struct ws_error *err)
 {
-    double p;
+    double p = 0;
+    (void)option;
     if (strcmp(text, "off") == 0) {
-        *out = 0;
+        *(double *)field = 0;
         return 0;
     }
     int rc = ws_parse_double(&p, text, "--guard", err);
@@ -120,25 +42,29 @@ static int read_guard(double *out, const char *text, struct ws_error *err)
         return ws_error_set(err, WS_E_USAGE,
                             "--guard %s: expected a probability between 0 and 1, or off",
                             text);
-    *out = p;
+    *(double *)field = p;
     return 0;
 }
 
-static int read_eta(double *out, const char *text, struct ws_error *err)
+static int take_eta(void *field, const char *text, const struct ws_cli_option *option,
+                    struct ws_error *err)
 {
-    double eta;
+    double eta = 0;
+    (void)option;
     int rc = ws_parse_double(&eta, text, "--eta", err);
-    if (rc != 0)
-        return rc;
-    if (!(eta > 0 && eta <= 1))
-        return ws_error_set(err, WS_E_USAGE, "--eta %s: expected above 0, up to 1", text);
-    *out = eta;
-    return 0;
+    if (rc == 0 && !(eta > 0 && eta <= 1))
+        rc = ws_error_set(err, WS_E_USAGE, "--eta %s: expected above 0, up to 1", text);
+    if (rc == 0)
+        *(double *)field = eta;
+    return rc;
 }
 
-static int read_policies(struct args *args, const char *text, struct ws_error *err)
+static int take_policies(void *field, const char *text,
+                         const struct ws_cli_option *option, struct ws_error *err)
 {
+    struct args *args = field;
     char *rest = NULL;
+    (void)option;
     free(args->policies);
     args->policies = strdup(text);
     if (args->policies == NULL)
@@ -158,88 +84,75 @@ static int read_policies(struct args *args, const char *text, struct ws_error *e
     return 0;
 }
 
-static int read_budget(double *out, const char *text, struct ws_error *err)
+static int take_noise(void *field, const char *text, const struct ws_cli_option *option,
+                      struct ws_error *err)
 {
-    double budget;
-    int rc = ws_parse_double(&budget, text, "--budget", err);
-    if (rc != 0)
-        return rc;
-    if (!(budget > 0) || (budget > 1 && budget != floor(budget)) || budget > 1e9)
-        return ws_error_set(err, WS_E_USAGE,
-                            "--budget %s: expected a share up to 1 or a number of trials",
-                            text);
-    *out = budget;
-    return 0;
+    struct args *args = field;
+    (void)option;
+    args->noise_name = text;
+    return ws_noise_find(&args->input.noise, text, err);
 }
 
-static int read_order(enum ws_agent_order *out, const char *text, struct ws_error *err)
+static void list_policies(void)
 {
-    if (strcmp(text, "fifo") == 0)
-        *out = WS_AGENT_FIFO;
-    else if (strcmp(text, "deadline") == 0)
-        *out = WS_AGENT_DEADLINE;
-    else
-        return ws_error_set(err, WS_E_USAGE, "--order %s: expected fifo or deadline",
-                            text);
-    return 0;
+    for (const struct ws_policy_ops *const *p = ws_policy_all(); *p != NULL; p++)
+        ws_cli_print_value((*p)->name, (*p)->summary);
+    ws_cli_print_value("guard-oracle",
+                       "knows the means and true spreads of the moment, and "
+                       "keeps deadlines as `wattshed` does; oracle and mean-oracle are "
+                       "added without being named");
 }
 
-static int read_seed(uint64_t *out, const char *text, struct ws_error *err)
-{
-    int64_t seed;
-    int rc = ws_parse_i64(&seed, text, 0, INT64_MAX - SEEDS_MAX, "--seed", err);
-    if (rc == 0)
-        *out = (uint64_t)seed;
-    return rc;
-}
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("workload", "W.csv", struct args, input.workload_path,
+                 "the requests: arrivals and deadlines")},
+    {WS_CLI_TAKE_WHOLE("policy", "A,B,...", take_policies,
+                       "policies to compare (default all that the testbed allows):"),
+     .more = list_policies},
+    {WS_CLI_TEXT("search", "S", struct args, input.search,
+                 "search the plan comes from (default exhaustive)")},
+    {WS_CLI_TAKE("budget", "F|N", struct args, input.budget, ws_cli_take_budget,
+                 "trials of the search: a share up to 1, or a number above (default 1: "
+                 "as many as there are settings)")},
+    {WS_CLI_TEXT("plan", "FILE", struct args, input.plan_path,
+                 "take a plan that was saved, instead of a search")},
+    {WS_CLI_TAKE("guard", "P|off", struct args, input.guard, take_guard,
+                 "probability with which `wattshed` keeps a deadline (default 0.95)")},
+    {WS_CLI_TEXT("agent", "FILE", struct args, input.agent_path,
+                 "of `dvfo`, as `wattshed learn` wrote it")},
+    {WS_CLI_TAKE("eta", "E", struct args, input.eta, take_eta,
+                 "of `dvfo`: what energy weighs, up to 1 (default 0.5)")},
+    {WS_CLI_TAKE_WHOLE("noise", "KIND", take_noise,
+                       "own: an execution is one of the setting's recorded samples "
+                       "(default); pooled: and settings with fewer than five vary as the "
+                       "others do; none: every execution gives the mean")},
+    {WS_CLI_TEXT("link", "TRACE.csv", struct args, input.link_path,
+                 "how the link changes: time_s and link_mbit_s, link_delay_ms or "
+                 "link_scale")},
+    {WS_CLI_CHOICE("order", "fifo|deadline", struct args, input.order,
+                   "who is next when requests wait (default fifo)")},
+    {WS_CLI_FLAG("refuse", struct args, input.refuse_late,
+                 "refuse requests that are not foreseen to be in time")},
+    {WS_CLI_TAKE("seed", "N", struct args, input.seed, ws_cli_take_seed,
+                 "of all random draws (default 1)")},
+    {WS_CLI_SIZE("seeds", "N", struct args, seeds, 1, SEEDS_MAX,
+                 "runs N seeds, from --seed on, and shows 95 % intervals")},
+    {WS_CLI_FLAG("json", struct args, json, "print JSON")},
+    {WS_CLI_TEXT("report", "FILE.html", struct args, report_path,
+                 "write a page with plots")},
+    {0},
+};
 
-static int read_option(struct args *args, int option, const char *value,
-                       struct ws_error *err)
-{
-    switch (option) {
-    case OPT_WORKLOAD:
-        args->input.workload_path = value;
-        return 0;
-    case OPT_POLICY:
-        return read_policies(args, value, err);
-    case OPT_SEARCH:
-        args->input.search = value;
-        return 0;
-    case OPT_BUDGET:
-        return read_budget(&args->input.budget, value, err);
-    case OPT_PLAN:
-        args->input.plan_path = value;
-        return 0;
-    case OPT_GUARD:
-        return read_guard(&args->input.guard, value, err);
-    case OPT_AGENT:
-        args->input.agent_path = value;
-        return 0;
-    case OPT_ETA:
-        return read_eta(&args->input.eta, value, err);
-    case OPT_NOISE:
-        args->noise_name = value;
-        return ws_noise_find(&args->input.noise, value, err);
-    case OPT_LINK:
-        args->input.link_path = value;
-        return 0;
-    case OPT_ORDER:
-        return read_order(&args->input.order, value, err);
-    case OPT_REFUSE:
-        args->input.refuse_late = 1;
-        return 0;
-    case OPT_SEED:
-        return read_seed(&args->input.seed, value, err);
-    case OPT_SEEDS:
-        return ws_parse_size(&args->seeds, value, 1, SEEDS_MAX, "--seeds", err);
-    case OPT_JSON:
-        args->json = 1;
-        return 0;
-    default:
-        args->report_path = value;
-        return 0;
-    }
-}
+static const struct ws_cli_usage usage = {
+    .command = "replay",
+    .synopsis = "TESTBED.json --workload W.csv [OPTION ...]",
+    .about = "Serves a workload from a recorded testbed on a virtual clock, once with "
+             "every policy, and compares them with each other and with oracles.",
+    .options = options_table,
+    .words_min = 1,
+    .words_max = 1,
+    .wants = "expected one testbed file",
+};
 
 /* Every policy whose needs the testbed meets. */
 static int policy_possible(const struct ws_replay_input *input,
@@ -372,36 +285,14 @@ int ws_cmd_replay(int argc, char **argv)
         .seeds = 1,
         .all = 1,
     };
-    int option, rc = 0;
-    optind = 1;
-    opterr = 0;
-    while (rc == 0 &&
-           (option = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            print_help();
-            free(args.policies);
-            return WS_EXIT_OK;
-        }
-        if (option == '?' || option == ':') {
-            free(args.policies);
-            return ws_cli_usage_error("replay", "%s %s",
-                                      option == ':' ? "no value for" : "no option",
-                                      argv[optind - 1]);
-        }
-        rc = read_option(&args, option, optarg, &err);
+    int status = WS_EXIT_OK;
+    if (ws_cli_parse(&status, &args, argc, argv, &usage) == 0) {
+        args.input.testbed_path = argv[optind];
+        if (args.input.workload_path == NULL)
+            status = ws_cli_usage_error("replay", "--workload is missing");
+        else if (replay(&args, &err) != 0)
+            status = ws_cli_fail(&err);
     }
-    if (rc != 0) {
-        free(args.policies);
-        return ws_cli_usage_error("replay", "%s", err.text);
-    }
-    if (optind + 1 != argc || args.input.workload_path == NULL) {
-        free(args.policies);
-        return ws_cli_usage_error("replay", optind + 1 != argc
-                                                ? "expected one testbed file"
-                                                : "--workload is missing");
-    }
-    args.input.testbed_path = argv[optind];
-    rc = replay(&args, &err);
     free(args.policies);
-    return rc == 0 ? WS_EXIT_OK : ws_cli_fail(&err);
+    return status;
 }

@@ -3,42 +3,28 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "cli/command.h"
-#include "cli/syntax.h"
+#include "cli/options.h"
 #include "profile/report.h"
 
-static const char usage[] =
-    "usage: wattshed report STUDY [-o FILE.html]\n"
-    "\n"
-    "One self-contained page of what `wattshed profile` found: trials and front, latency "
-    "and\n"
-    "energy by part, cuts, accuracy, conditions. It needs no network and no script, "
-    "reads "
-    "on\n"
-    "a phone and can be printed.\n"
-    "\n"
-    "  -o FILE.html       where it goes (default: standard output)\n"
-    "\n"
-    "example: wattshed report digits.study -o digits.html\n";
+struct report_options {
+    const char *path; /* NULL: standard output */
+};
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    (void)option;
-    (void)err;
-    *(const char **)user = value;
-    return 0;
-}
-
-static const struct option long_options[] = {
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("output", "FILE.html", struct report_options, path,
+                 "where it goes (default: standard output)"),
+     .letter = 'o'},
     {0},
 };
 
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "report",
-    .usage = usage,
-    .shorts = "o:",
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "STUDY [-o FILE.html]",
+    .about = "One self-contained page of what `wattshed profile` found: trials and "
+             "front, latency and energy by part, cuts, accuracy, conditions. It needs no "
+             "network and no script, reads on a phone and can be printed.",
+    .options = options_table,
+    .example = "example: wattshed report digits.study -o digits.html",
     .words_min = 1,
     .words_max = 1,
     .wants = "one STUDY is needed",
@@ -46,19 +32,19 @@ static const struct ws_cli_syntax syntax = {
 
 int ws_cmd_report(int argc, char **argv)
 {
-    const char *path = NULL;
+    struct report_options options = {0};
     struct ws_error err = {0};
     struct ws_study *study = NULL;
     struct ws_buf page;
     int status = WS_EXIT_OK;
-    if (ws_cli_read(&status, argc, argv, &syntax, &path) != 0)
+    if (ws_cli_parse(&status, &options, argc, argv, &usage) != 0)
         return status;
     ws_buf_init(&page, 0);
     int rc = ws_study_open_to_read(&study, argv[optind], &err);
     if (rc == 0)
         rc = ws_study_report(&page, study, &err);
-    if (rc == 0 && path != NULL)
-        rc = ws_file_write(path, page.data, page.size, &err);
+    if (rc == 0 && options.path != NULL)
+        rc = ws_file_write(options.path, page.data, page.size, &err);
     else if (rc == 0)
         (void)fwrite(page.data, 1, page.size, stdout);
     ws_study_close(study);

@@ -10,30 +10,9 @@
 #include "cli/inputs.h"
 #include "cli/local.h"
 #include "cli/model_options.h"
+#include "cli/options.h"
 #include "cli/outputs.h"
-#include "cli/syntax.h"
 #include "split/pipe.h"
-
-static const char usage[] =
-    "usage: wattshed run MODEL [--cut K] --input FILE ... [-o DIR]\n"
-    "\n"
-    "Runs a model in this process: whole, or cut in one place with everything that "
-    "would\n"
-    "happen between two machines except the network.\n"
-    "\n"
-    "  --input FILE       an input, .npy or .pb; in order, or as NAME=FILE\n"
-    "  --cut K            where to cut: a number, an identity or tensor names as\n"
-    "                     `wattshed inspect` lists them (default: not at all)\n"
-    "  --codec C          none, fp16, int8 or int8c (default none); int8c takes its "
-    "ranges\n"
-    "                     from the inputs given\n"
-    "  --encoding E       none, zstd, lz4, gzip or deflate (default none)\n"
-    "  --repeat N         runs to take the median times of (default 1)\n"
-    "  -o DIR             writes the outputs there as NAME.npy, other kinds as NAME.pb\n"
-    "  --json             prints the result as JSON\n" WS_LOCAL_HELP WS_MODEL_OPTIONS_HELP
-    "\n"
-    "example: wattshed run etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
-    "             --input etc/demo/test_data_set_0/input_0.pb\n";
 
 struct run_options {
     struct ws_model_options model;
@@ -44,76 +23,40 @@ struct run_options {
     size_t repeat;
     const char *out_dir;
     int json;
-    const char *inputs[WS_GRAPH_IO_MAX];
-    size_t input_count;
+    struct ws_cli_texts inputs;
     struct ws_local_options local;
 };
 
-enum {
-    OPT_CUT = 256,
-    OPT_CODEC,
-    OPT_ENCODING,
-    OPT_INPUT,
-    OPT_REPEAT,
-    OPT_JSON,
-    OPT_SET,
-    OPT_METER
-};
-
-static const struct option long_options[] = {
-    {"cut", required_argument, NULL, OPT_CUT},
-    {"codec", required_argument, NULL, OPT_CODEC},
-    {"encoding", required_argument, NULL, OPT_ENCODING},
-    {"input", required_argument, NULL, OPT_INPUT},
-    {"repeat", required_argument, NULL, OPT_REPEAT},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"set", required_argument, NULL, OPT_SET},
-    {"meter", required_argument, NULL, OPT_METER},
-    WS_MODEL_LONG_OPTIONS,
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXTS("input", "FILE", struct run_options, inputs,
+                  "an input, .npy or .pb; in order, or as NAME=FILE")},
+    {WS_CLI_TEXT("cut", "K", struct run_options, cut,
+                 "where to cut: a number, an identity or tensor names as `wattshed "
+                 "inspect` lists them (default: not at all)")},
+    {WS_CLI_TAKE("codec", "C", struct run_options, codec, ws_cli_take_codec,
+                 "none, fp16, int8 or int8c (default none); int8c takes its ranges from "
+                 "the inputs given")},
+    {WS_CLI_TAKE("encoding", "E", struct run_options, encoding, ws_cli_take_encoding,
+                 "none, zstd, lz4, gzip or deflate (default none)")},
+    {WS_CLI_SIZE("repeat", "N", struct run_options, repeat, 1, 1000000,
+                 "runs to take the median times of (default 1)")},
+    {WS_CLI_TEXT("output", "DIR", struct run_options, out_dir,
+                 "writes the outputs there as NAME.npy, other kinds as NAME.pb"),
+     .letter = 'o'},
+    {WS_CLI_FLAG("json", struct run_options, json, "prints the result as JSON")},
+    {WS_CLI_GROUP(ws_local_cli, struct run_options, local)},
+    {WS_CLI_GROUP(ws_model_cli, struct run_options, model)},
     {0},
 };
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct run_options *options = user;
-    switch (option) {
-    case 'o':
-        options->out_dir = value;
-        return 0;
-    case OPT_CUT:
-        options->cut = value;
-        return 0;
-    case OPT_CODEC:
-        return ws_codec_find(&options->codec, value, err);
-    case OPT_ENCODING:
-        return ws_encoding_find(&options->encoding, value, err);
-    case OPT_INPUT:
-        if (options->input_count == WS_GRAPH_IO_MAX)
-            return ws_error_set(err, WS_E_LIMIT, "more than %d inputs", WS_GRAPH_IO_MAX);
-        options->inputs[options->input_count++] = value;
-        return 0;
-    case OPT_REPEAT:
-        return ws_parse_size(&options->repeat, value, 1, 1000000, "--repeat", err);
-    case OPT_JSON:
-        options->json = 1;
-        return 0;
-    case OPT_SET:
-        return ws_local_add(&options->local, value, err);
-    case OPT_METER:
-        options->local.meter = value;
-        return 0;
-    default:
-        return ws_model_options_take(&options->model, option, value, err);
-    }
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "run",
-    .usage = usage,
-    .shorts = "o:",
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "MODEL [--cut K] --input FILE ... [-o DIR]",
+    .about = "Runs a model in this process: whole, or cut in one place with everything "
+             "that would happen between two machines except the network.",
+    .options = options_table,
+    .example = "example: wattshed run etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
+               "             --input etc/demo/test_data_set_0/input_0.pb",
     .words_min = 1,
     .words_max = 1,
     .wants = "one MODEL is needed",
@@ -209,7 +152,8 @@ static int run_model(const struct run_options *options, struct ws_error *err)
     if (options->cut != NULL)
         rc = ws_cuts_find(&at.cut, cuts, options->cut, err);
     if (rc == 0)
-        rc = ws_inputs_load(&inputs, graph, options->inputs, options->input_count, err);
+        rc = ws_inputs_load(&inputs, graph, options->inputs.at, options->inputs.count,
+                            err);
     if (rc == 0 && options->codec == WS_CODEC_INT8C) {
         rc = ws_pipe_learn_ranges(ranges, splitter, at.cut, inputs.data, err);
         at.ranges = ranges;
@@ -261,7 +205,7 @@ int ws_cmd_run(int argc, char **argv)
     }
     ws_model_options_init(&options->model);
     options->repeat = 1;
-    if (ws_cli_read(&status, argc, argv, &syntax, options) == 0) {
+    if (ws_cli_parse(&status, options, argc, argv, &usage) == 0) {
         options->path = argv[optind];
         if (run_model(options, &err) != 0)
             status = ws_cli_fail(&err);

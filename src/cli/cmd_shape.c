@@ -2,45 +2,18 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
 #include "cli/command.h"
-#include "cli/syntax.h"
+#include "cli/options.h"
 #include "core/link.h"
 #include "device/modelled.h"
 #include "net/shaper.h"
 #include "study/testbed.h"
 #include "study/trace.h"
-
-static const char usage[] =
-    "usage: wattshed shape --to HOST:PORT [--listen ADDR:PORT] [OPTION ...]\n"
-    "\n"
-    "A link between two processes, in user space: a TCP proxy with a rate (each way, "
-    "for\n"
-    "all connections together), delay, jitter, and stalls as lost packets cause them.\n"
-    "Needs no rights. What is not said does not slow anything down.\n"
-    "\n"
-    "  --to HOST:PORT     where connections go\n"
-    "  --listen ADDR:PORT where they come in (default 127.0.0.1:0, any free port)\n"
-    "  --insecure         allow an address that others can reach\n"
-    "  --link TESTBED     the link of a testbed (JSON), or of its model\n"
-    "  --mbit N           rate in Mbit/s; 0: the link is cut\n"
-    "  --delay MS         one way\n"
-    "  --jitter MS        to either side of the delay\n"
-    "  --loss SHARE       of the packets, 0 to below 1\n"
-    "  --trace FILE       changes over time (CSV: time_s, then link_mbit_s,\n"
-    "                     link_delay_ms, link_jitter_ms, link_loss or link_scale)\n"
-    "  --loop             start the trace again at its end\n"
-    "  --seed N           of jitter and losses (default 1)\n"
-    "\n"
-    "Prints the address once it is ready, and until SIGINT or SIGTERM does its work; "
-    "then\n"
-    "says what has passed. example:\n"
-    "  wattshed node etc/demo/digits.onnx\n"
-    "  wattshed shape --listen 127.0.0.1:8001 --to 127.0.0.1:8000 --mbit 20 --delay 3\n"
-    "  wattshed infer etc/demo/digits.onnx --cut 6 --node http://127.0.0.1:8001 ...\n";
 
 struct shape_options {
     struct ws_shaper_options shaper;
@@ -50,94 +23,68 @@ struct shape_options {
     int is_looped;
 };
 
-enum {
-    OPT_TO = 256,
-    OPT_LISTEN,
-    OPT_INSECURE,
-    OPT_LINK,
-    OPT_MBIT,
-    OPT_DELAY,
-    OPT_JITTER,
-    OPT_LOSS,
-    OPT_TRACE,
-    OPT_LOOP,
-    OPT_SEED
-};
+static int take_condition(void *field, const char *value,
+                          const struct ws_cli_option *option, struct ws_error *err)
+{
+    static const struct {
+        const char *name;
+        enum ws_condition which;
+    } names[] = {{"mbit", WS_LINK_MBIT_S},
+                 {"delay", WS_LINK_DELAY_MS},
+                 {"jitter", WS_LINK_JITTER_MS},
+                 {"loss", WS_LINK_LOSS}};
+    char what[16];
+    double number = 0;
+    size_t i = 0;
+    (void)snprintf(what, sizeof(what), "--%s", option->name);
+    while (strcmp(names[i].name, option->name) != 0)
+        i++;
+    int rc = ws_parse_double(&number, value, what, err);
+    if (rc == 0)
+        ws_conditions_set(field, names[i].which, number);
+    return rc == 0 ? ws_link_check(field, err) : rc;
+}
 
-static const struct option long_options[] = {
-    {"to", required_argument, NULL, OPT_TO},
-    {"listen", required_argument, NULL, OPT_LISTEN},
-    {"insecure", no_argument, NULL, OPT_INSECURE},
-    {"link", required_argument, NULL, OPT_LINK},
-    {"mbit", required_argument, NULL, OPT_MBIT},
-    {"delay", required_argument, NULL, OPT_DELAY},
-    {"jitter", required_argument, NULL, OPT_JITTER},
-    {"loss", required_argument, NULL, OPT_LOSS},
-    {"trace", required_argument, NULL, OPT_TRACE},
-    {"loop", no_argument, NULL, OPT_LOOP},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("to", "HOST:PORT", struct shape_options, shaper.target,
+                 "where connections go")},
+    {WS_CLI_TEXT("listen", "ADDR:PORT", struct shape_options, shaper.listen,
+                 "where they come in (default 127.0.0.1:0, any free port)")},
+    {WS_CLI_FLAG("insecure", struct shape_options, shaper.insecure,
+                 "allow an address that others can reach")},
+    {WS_CLI_TEXT("link", "TESTBED", struct shape_options, testbed,
+                 "the link of a testbed (JSON), or of its model")},
+    {WS_CLI_TAKE("mbit", "N", struct shape_options, given, take_condition,
+                 "rate in Mbit/s; 0: the link is cut")},
+    {WS_CLI_TAKE("delay", "MS", struct shape_options, given, take_condition, "one way")},
+    {WS_CLI_TAKE("jitter", "MS", struct shape_options, given, take_condition,
+                 "to either side of the delay")},
+    {WS_CLI_TAKE("loss", "SHARE", struct shape_options, given, take_condition,
+                 "of the packets, 0 to below 1")},
+    {WS_CLI_TEXT("trace", "FILE", struct shape_options, trace,
+                 "changes over time (CSV: time_s, then link_mbit_s, link_delay_ms, "
+                 "link_jitter_ms, link_loss or link_scale)")},
+    {WS_CLI_FLAG("loop", struct shape_options, is_looped,
+                 "start the trace again at its end")},
+    {WS_CLI_TAKE("seed", "N", struct shape_options, shaper.seed, ws_cli_take_seed,
+                 "of jitter and losses (default 1)")},
     {0},
 };
 
-static int take_number(struct shape_options *options, enum ws_condition which,
-                       const char *value, const char *name, struct ws_error *err)
-{
-    double number = 0;
-    int rc = ws_parse_double(&number, value, name, err);
-    if (rc == 0)
-        ws_conditions_set(&options->given, which, number);
-    return rc == 0 ? ws_link_check(&options->given, err) : rc;
-}
-
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct shape_options *options = user;
-    int64_t seed = 0;
-    int rc = 0;
-    switch (option) {
-    case OPT_TO:
-        options->shaper.target = value;
-        return 0;
-    case OPT_LISTEN:
-        options->shaper.listen = value;
-        return 0;
-    case OPT_INSECURE:
-        options->shaper.insecure = 1;
-        return 0;
-    case OPT_LINK:
-        options->testbed = value;
-        return 0;
-    case OPT_MBIT:
-        return take_number(options, WS_LINK_MBIT_S, value, "--mbit", err);
-    case OPT_DELAY:
-        return take_number(options, WS_LINK_DELAY_MS, value, "--delay", err);
-    case OPT_JITTER:
-        return take_number(options, WS_LINK_JITTER_MS, value, "--jitter", err);
-    case OPT_LOSS:
-        return take_number(options, WS_LINK_LOSS, value, "--loss", err);
-    case OPT_TRACE:
-        options->trace = value;
-        return 0;
-    case OPT_LOOP:
-        options->is_looped = 1;
-        return 0;
-    default:
-        rc = ws_parse_i64(&seed, value, 0, INT64_MAX, "--seed", err);
-        options->shaper.seed = (uint64_t)seed;
-        return rc;
-    }
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "shape",
-    .usage = usage,
-    .shorts = "",
-    .longs = long_options,
-    .take = take_option,
-    .words_min = 0,
-    .words_max = 0,
-    .wants = "",
+    .synopsis = "--to HOST:PORT [--listen ADDR:PORT] [OPTION ...]",
+    .about = "A link between two processes, in user space: a TCP proxy with a rate (each "
+             "way, for all connections together), delay, jitter, and stalls as lost "
+             "packets cause them. Needs no rights. What is not said does not slow "
+             "anything down. Prints the address once it is ready, and until SIGINT or "
+             "SIGTERM does its work; then says what has passed.",
+    .options = options_table,
+    .example =
+        "example: wattshed node etc/demo/digits.onnx\n"
+        "         wattshed shape --listen 127.0.0.1:8001 --to 127.0.0.1:8000 --mbit 20\n"
+        "         wattshed infer etc/demo/digits.onnx --cut 6 \\\n"
+        "             --node http://127.0.0.1:8001 ...",
 };
 
 /* The link that a testbed was recorded over, or that of its model. */
@@ -242,7 +189,7 @@ int ws_cmd_shape(int argc, char **argv)
     struct shape_options options = {.shaper = {.listen = "127.0.0.1:0", .seed = 1}};
     struct ws_error err = {0};
     int status = WS_EXIT_OK;
-    if (ws_cli_read(&status, argc, argv, &syntax, &options) != 0)
+    if (ws_cli_parse(&status, &options, argc, argv, &usage) != 0)
         return status;
     if (optind < argc)
         return ws_cli_usage_error("shape", "\"%s\" is one word too many", argv[optind]);

@@ -4,86 +4,46 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/model_options.h"
+#include "cli/options.h"
 #include "cli/subject.h"
-#include "cli/syntax.h"
 #include "onnx/export.h"
 #include "split/pipe.h"
-
-static const char usage[] =
-    "usage: wattshed split MODEL --cut K -o DIR [--codec C] [--external] [OPTION ...]\n"
-    "\n"
-    "Writes DIR/head.onnx and DIR/tail.onnx, the two sides of a cut, made of the "
-    "model's\n"
-    "own graph so that any ONNX runtime or server can load them.\n"
-    "\n"
-    "  --cut K            where: a number, an identity or tensor names as\n"
-    "                     `wattshed inspect` lists them\n"
-    "  -o, --output DIR   where to write; made where it is missing\n"
-    "  --codec C          merged into both sides: none, fp16, int8 or int8c (default\n"
-    "                     none)\n"
-    "  --input FILE       an input, .npy or .pb, in order or as NAME=FILE: the sample\n"
-    "                     that int8c takes its ranges from\n"
-    "  --external         weights into DIR/weights.bin, shared by both, rather than\n"
-    "                     inside\n"
-    "  --threads N        threads of a run for int8c (default: one for each core)\n"
-    "  --dim NAME=N       fixes a free dimension, e.g. batch=1, in both\n"
-    "\n"
-    "example: wattshed split etc/demo/digits.onnx --cut 30 --codec int8 -o /tmp/digits\n";
 
 struct split_options {
     struct ws_model_options model;
     struct ws_export_options export;
     const char *path;
     const char *cut;
-    const char *inputs[WS_GRAPH_IO_MAX];
-    size_t input_count;
+    struct ws_cli_texts inputs;
 };
 
-enum { OPT_CUT = 256, OPT_CODEC, OPT_EXTERNAL, OPT_INPUT };
-
-static const struct option long_options[] = {
-    {"cut", required_argument, NULL, OPT_CUT},
-    {"codec", required_argument, NULL, OPT_CODEC},
-    {"external", no_argument, NULL, OPT_EXTERNAL},
-    {"input", required_argument, NULL, OPT_INPUT},
-    {"output", required_argument, NULL, 'o'},
-    {"threads", required_argument, NULL, WS_OPT_THREADS},
-    {"dim", required_argument, NULL, WS_OPT_DIM},
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("cut", "K", struct split_options, cut,
+                 "where: a number, an identity or tensor names as `wattshed inspect` "
+                 "lists them")},
+    {WS_CLI_TEXT("output", "DIR", struct split_options, export.dir,
+                 "where to write; made where it is missing"),
+     .letter = 'o'},
+    {WS_CLI_TAKE("codec", "C", struct split_options, export.codec, ws_cli_take_codec,
+                 "merged into both sides: none, fp16, int8 or int8c (default none)")},
+    {WS_CLI_TEXTS("input", "FILE", struct split_options, inputs,
+                  "an input, .npy or .pb, in order or as NAME=FILE: the sample that "
+                  "int8c takes its ranges from")},
+    {WS_CLI_FLAG("external", struct split_options, export.external,
+                 "weights into DIR/weights.bin, shared by both, rather than inside")},
+    {WS_CLI_GROUP(ws_model_threads_cli, struct split_options, model)},
+    {WS_CLI_GROUP(ws_model_dims_cli, struct split_options, model)},
     {0},
 };
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct split_options *options = user;
-    switch (option) {
-    case 'o':
-        options->export.dir = value;
-        return 0;
-    case OPT_CUT:
-        options->cut = value;
-        return 0;
-    case OPT_CODEC:
-        return ws_codec_find(&options->export.codec, value, err);
-    case OPT_EXTERNAL:
-        options->export.external = 1;
-        return 0;
-    case OPT_INPUT:
-        if (options->input_count == WS_GRAPH_IO_MAX)
-            return ws_error_set(err, WS_E_LIMIT, "more than %d inputs", WS_GRAPH_IO_MAX);
-        options->inputs[options->input_count++] = value;
-        return 0;
-    default:
-        return ws_model_options_take(&options->model, option, value, err);
-    }
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "split",
-    .usage = usage,
-    .shorts = "o:",
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "MODEL --cut K -o DIR [--codec C] [--external] [OPTION ...]",
+    .about = "Writes DIR/head.onnx and DIR/tail.onnx, the two sides of a cut, made of "
+             "the model's own graph so that any ONNX runtime or server can load them.",
+    .options = options_table,
+    .example = "example: wattshed split etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
+               "             -o /tmp/digits",
     .words_min = 1,
     .words_max = 1,
     .wants = "one MODEL is needed",
@@ -96,7 +56,7 @@ static const char *what_lacks(const struct split_options *options)
         return "--cut K is missing";
     if (options->export.dir == NULL)
         return "-o DIR is missing";
-    if (options->export.codec == WS_CODEC_INT8C && options->input_count == 0)
+    if (options->export.codec == WS_CODEC_INT8C && options->inputs.count == 0)
         return "--codec int8c needs --input FILE to take its ranges from";
     return NULL;
 }
@@ -129,8 +89,8 @@ static int find_ranges(struct ws_codec_range *ranges, const struct split_options
     at.dims = options->model.dims;
     int rc = ws_splitter_create(&splitter, engine, options->path, &at, err);
     if (rc == 0)
-        rc = ws_inputs_load(&inputs, ws_splitter_graph(splitter), options->inputs,
-                            options->input_count, err);
+        rc = ws_inputs_load(&inputs, ws_splitter_graph(splitter), options->inputs.at,
+                            options->inputs.count, err);
     if (rc == 0)
         rc =
             ws_pipe_learn_ranges(ranges, splitter, options->export.cut, inputs.data, err);
@@ -170,7 +130,7 @@ int ws_cmd_split(int argc, char **argv)
     struct ws_engine *engine = NULL;
     int status = WS_EXIT_OK;
     ws_model_options_init(&options.model);
-    if (ws_cli_read(&status, argc, argv, &syntax, &options) != 0)
+    if (ws_cli_parse(&status, &options, argc, argv, &usage) != 0)
         goto out;
     options.path = argv[optind];
     if (what_lacks(&options) != NULL) {

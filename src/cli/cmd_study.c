@@ -7,61 +7,34 @@
 #include "base/parse.h"
 #include "base/rng.h"
 #include "cli/command.h"
-#include "cli/syntax.h"
+#include "cli/options.h"
 #include "study/study.h"
 
-static const char usage[] =
-    "usage: wattshed study STUDY [--csv|--json|--samples N]\n"
-    "\n"
-    "Lists the trials of a study in the order they were made: knobs, what each setting "
-    "gave,\n"
-    "samples it cost, and how its outcome came about.\n"
-    "\n"
-    "  --csv              as a table that `wattshed import` and testbeds read\n"
-    "  --samples N        as such a table with N rows a setting, which vary as far as "
-    "the "
-    "study\n"
-    "                     knows its parts to\n"
-    "  --json             as JSON, facts and conditions included\n"
-    "\n"
-    "example: wattshed study digits.study --csv >digits.csv\n";
-
-enum form { FORM_TEXT, FORM_CSV, FORM_SAMPLES, FORM_JSON };
-enum { OPT_CSV = 256, OPT_SAMPLES, OPT_JSON };
 enum { SAMPLES_MAX = 1000 };
 
 struct study_options {
-    enum form form;
-    size_t samples;
+    int csv, json;
+    size_t samples; /* 0: not asked for */
 };
 
-static const struct option long_options[] = {
-    {"csv", no_argument, NULL, OPT_CSV},
-    {"samples", required_argument, NULL, OPT_SAMPLES},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_FLAG("csv", struct study_options, csv,
+                 "as a table that `wattshed import` and testbeds read")},
+    {WS_CLI_SIZE("samples", "N", struct study_options, samples, 2, SAMPLES_MAX,
+                 "as such a table with N rows a setting, which vary as far as the study "
+                 "knows its parts to")},
+    {WS_CLI_FLAG("json", struct study_options, json,
+                 "as JSON, facts and conditions included")},
     {0},
 };
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct study_options *options = user;
-    if (options->form != FORM_TEXT)
-        return ws_error_set(err, WS_E_USAGE,
-                            "--csv or --json, one of them, or --samples");
-    options->form = option == OPT_CSV    ? FORM_CSV
-                    : option == OPT_JSON ? FORM_JSON
-                                         : FORM_SAMPLES;
-    if (option != OPT_SAMPLES)
-        return 0;
-    return ws_parse_size(&options->samples, value, 2, SAMPLES_MAX, "--samples", err);
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "study",
-    .usage = usage,
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "STUDY [--csv|--json|--samples N]",
+    .about = "Lists the trials of a study in the order they were made: knobs, what each "
+             "setting gave, samples it cost, and how its outcome came about.",
+    .options = options_table,
+    .example = "example: wattshed study digits.study --csv >digits.csv",
     .words_min = 1,
     .words_max = 1,
     .wants = "one STUDY is needed",
@@ -347,20 +320,19 @@ static int print_json(struct ws_study *study, struct ws_error *err)
 static int list(const char *path, const struct study_options *options,
                 struct ws_error *err)
 {
-    enum form form = options->form;
     struct ws_study *study = NULL;
     int rc = ws_study_open_to_read(&study, path, err);
     if (rc != 0)
         return rc;
     struct ws_space *space =
         (struct ws_space *)(uintptr_t)&ws_study_testbed(study)->space;
-    if (form == FORM_JSON) {
+    if (options->json) {
         rc = print_json(study, err);
     } else {
-        print_head(space, form != FORM_TEXT);
-        rc = form == FORM_SAMPLES
+        print_head(space, options->csv || options->samples > 0);
+        rc = options->samples > 0
                  ? list_samples(study, options->samples, err)
-                 : ws_study_each_trial(study, form == FORM_CSV ? print_row : print_trial,
+                 : ws_study_each_trial(study, options->csv ? print_row : print_trial,
                                        space, err);
     }
     ws_study_close(study);
@@ -369,10 +341,12 @@ static int list(const char *path, const struct study_options *options,
 
 int ws_cmd_study(int argc, char **argv)
 {
-    struct study_options options = {.form = FORM_TEXT};
+    struct study_options options = {0};
     struct ws_error err = {0};
     int status = WS_EXIT_OK;
-    if (ws_cli_read(&status, argc, argv, &syntax, &options) != 0)
+    if (ws_cli_parse(&status, &options, argc, argv, &usage) != 0)
         return status;
+    if (options.csv + options.json + (options.samples > 0) > 1)
+        return ws_cli_usage_error("study", "--csv, --json or --samples, one of them");
     return list(argv[optind], &options, &err) == 0 ? WS_EXIT_OK : ws_cli_fail(&err);
 }

@@ -10,31 +10,8 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/model_options.h"
-#include "cli/syntax.h"
+#include "cli/options.h"
 #include "split/proof.h"
-
-static const char usage[] =
-    "usage: wattshed verify [OPTION ...] DIR|MODEL ...\n"
-    "\n"
-    "Proves that cutting changes nothing: runs each model whole and through every "
-    "natural\n"
-    "cut and compares the answers. A folder in ONNX's test layout (model.onnx, or its "
-    "only\n"
-    ".onnx, beside test_data_set_K/input_I.pb and output_I.pb) is also compared with "
-    "its\n"
-    "reference; a folder of such folders is gone through; a bare model gets inputs "
-    "drawn\n"
-    "from a seed. Exit 1 on any disagreement.\n"
-    "\n"
-    "  --codec C          none, fp16, int8 or int8c at every cut (default none)\n"
-    "  --seed N           for inputs that are drawn (default 1)\n"
-    "  --quiet            prints only what failed, and the totals\n"
-    "  --json             prints the result as JSON\n" WS_MODEL_OPTIONS_HELP "\n"
-    "Floats agree within rtol 1e-3 and atol 1e-5. Quantised networks, and lossy codecs,\n"
-    "agree when the largest element of each row is the same or values are one quantum\n"
-    "apart (codecs: 1 % of the largest value for fp16, 10 % for int8).\n"
-    "\n"
-    "example: wattshed verify etc/demo\n";
 
 enum verdict { PASS, UNCUT, SKIP, FAIL, VERDICT_COUNT };
 
@@ -44,7 +21,7 @@ static const char *const verdict_names[VERDICT_COUNT] = {
 struct verify {
     struct ws_model_options model;
     enum ws_codec codec;
-    int64_t seed;
+    uint64_t seed;
     int quiet;
     int json;
     struct ws_engine *engine;
@@ -138,8 +115,7 @@ static void prove_drawn(struct report *report, const struct verify *verify,
 {
     struct ws_inputs inputs = {0};
     struct ws_error err = {0};
-    int rc = ws_inputs_draw(&inputs, ws_splitter_graph(splitter), (uint64_t)verify->seed,
-                            &err);
+    int rc = ws_inputs_draw(&inputs, ws_splitter_graph(splitter), verify->seed, &err);
     if (rc == 0)
         prove(report, verify, splitter, &inputs, NULL);
     else
@@ -270,43 +246,35 @@ static size_t verify_path(struct verify *verify, const char *path, int depth)
     return seen;
 }
 
-enum { OPT_CODEC = 256, OPT_SEED, OPT_QUIET, OPT_JSON };
-
-static const struct option long_options[] = {
-    {"codec", required_argument, NULL, OPT_CODEC},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"quiet", no_argument, NULL, OPT_QUIET},
-    {"json", no_argument, NULL, OPT_JSON},
-    WS_MODEL_LONG_OPTIONS,
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TAKE("codec", "C", struct verify, codec, ws_cli_take_codec,
+                 "none, fp16, int8 or int8c at every cut (default none)")},
+    {WS_CLI_TAKE("seed", "N", struct verify, seed, ws_cli_take_seed,
+                 "for inputs that are drawn (default 1)")},
+    {WS_CLI_FLAG("quiet", struct verify, quiet,
+                 "prints only what failed, and the totals")},
+    {WS_CLI_FLAG("json", struct verify, json, "prints the result as JSON")},
+    {WS_CLI_GROUP(ws_model_cli, struct verify, model)},
     {0},
 };
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct verify *verify = user;
-    switch (option) {
-    case OPT_CODEC:
-        return ws_codec_find(&verify->codec, value, err);
-    case OPT_SEED:
-        return ws_parse_i64(&verify->seed, value, 0, INT64_MAX, "--seed", err);
-    case OPT_QUIET:
-        verify->quiet = 1;
-        return 0;
-    case OPT_JSON:
-        verify->json = 1;
-        return 0;
-    default:
-        return ws_model_options_take(&verify->model, option, value, err);
-    }
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "verify",
-    .usage = usage,
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "[OPTION ...] DIR|MODEL ...",
+    .about =
+        "Proves that cutting changes nothing: runs each model whole and through every "
+        "natural cut and compares the answers. A folder in ONNX's test layout "
+        "(model.onnx, or its only .onnx, beside test_data_set_K/input_I.pb and "
+        "output_I.pb) is also compared with its reference; a folder of such folders is "
+        "gone through; a bare model gets inputs drawn from a seed. Exit 1 on any "
+        "disagreement.\n\n"
+        "Floats agree within rtol 1e-3 and atol 1e-5. Quantised networks, and lossy "
+        "codecs, agree when the largest element of each row is the same or values are "
+        "one quantum apart (codecs: 1 % of the largest value for fp16, 10 % for int8).",
+    .options = options_table,
+    .example = "example: wattshed verify etc/demo",
     .words_min = 1,
+    .words_max = WS_CLI_ANY_WORDS,
     .wants = "a DIR or MODEL is needed",
 };
 
@@ -345,7 +313,7 @@ int ws_cmd_verify(int argc, char **argv)
     }
     ws_model_options_init(&verify->model);
     verify->seed = 1;
-    if (ws_cli_read(&status, argc, argv, &syntax, verify) != 0)
+    if (ws_cli_parse(&status, verify, argc, argv, &usage) != 0)
         goto out;
     verify->model.engine.provider_options = verify->model.provider_options;
     if (ws_engine_create(&verify->engine, &verify->model.engine, &err) != 0) {

@@ -1,29 +1,9 @@
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/parse.h"
 #include "cli/command.h"
+#include "cli/options.h"
 #include "onnx/zoo.h"
-
-static void print_usage(FILE *to)
-{
-    fputs(
-        "usage: wattshed zoo NAME -o FILE [--seed N] [--batch N] [--keep-norms]\n"
-        "       wattshed zoo --list\n\n"
-        "Writes a well-known network as an ONNX model: its published shapes and "
-        "parameter\n"
-        "count, weights from a seed. It has learnt nothing, but computes like the real\n"
-        "one, so it can be measured without a download.\n\n"
-        "  -o, --output FILE  where to write it\n"
-        "  --seed N           of the weights (default: 0)\n"
-        "  --batch N          images at once (default: 1)\n"
-        "  --keep-norms       leave batch normalisation as nodes of their own instead "
-        "of\n"
-        "                     folding it into the convolutions, as exporters do\n"
-        "  --list             print what there is\n",
-        to);
-}
 
 static int print_list(void)
 {
@@ -40,6 +20,32 @@ struct request {
     const char *name;
     const char *path;
     struct ws_zoo_options options;
+    int list;
+};
+
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("output", "FILE", struct request, path, "where to write it"),
+     .letter = 'o'},
+    {WS_CLI_TAKE("seed", "N", struct request, options.seed, ws_cli_take_seed,
+                 "of the weights (default: 0)")},
+    {WS_CLI_WHOLE("batch", "N", struct request, options.batch, 1, WS_ZOO_BATCH_MAX,
+                  "images at once (default: 1)")},
+    {WS_CLI_FLAG("keep-norms", struct request, options.keep_norms,
+                 "leave batch normalisation as nodes of their own instead of folding it "
+                 "into the convolutions, as exporters do")},
+    {WS_CLI_FLAG("list", struct request, list, "print what there is")},
+    {0},
+};
+
+static const struct ws_cli_usage usage = {
+    .command = "zoo",
+    .synopsis = "NAME -o FILE [--seed N] [--batch N] [--keep-norms]\n--list",
+    .about = "Writes a well-known network as an ONNX model: its published shapes and "
+             "parameter count, weights from a seed. It has learnt nothing, but computes "
+             "like the real one, so it can be measured without a download.",
+    .options = options_table,
+    .words_max = 1,
+    .wants = "one NAME, not more",
 };
 
 static int write_model(const struct request *request)
@@ -59,59 +65,16 @@ static int write_model(const struct request *request)
     return WS_EXIT_OK;
 }
 
-enum { OPT_SEED = 256, OPT_BATCH, OPT_KEEP_NORMS, OPT_LIST };
-
-static const struct option long_options[] = {
-    {"output", required_argument, NULL, 'o'},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"batch", required_argument, NULL, OPT_BATCH},
-    {"keep-norms", no_argument, NULL, OPT_KEEP_NORMS},
-    {"list", no_argument, NULL, OPT_LIST},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
-/* One option; 0 or a code. */
-static int take_option(struct request *request, int option, struct ws_error *err)
-{
-    int64_t seed = 0;
-    int rc = 0;
-    switch (option) {
-    case 'o':
-        request->path = optarg;
-        return 0;
-    case OPT_SEED:
-        rc = ws_parse_i64(&seed, optarg, 0, INT64_MAX, "--seed", err);
-        request->options.seed = (uint64_t)seed;
-        return rc;
-    case OPT_BATCH:
-        return ws_parse_i64(&request->options.batch, optarg, 1, WS_ZOO_BATCH_MAX,
-                            "--batch", err);
-    default:
-        request->options.keep_norms = 1;
-        return 0;
-    }
-}
-
 int ws_cmd_zoo(int argc, char **argv)
 {
     struct request request = {.options = {.batch = 1}};
-    struct ws_error err = {0};
-    int option;
-    while ((option = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            print_usage(stdout);
-            return WS_EXIT_OK;
-        }
-        if (option == OPT_LIST)
-            return print_list();
-        if (option == '?')
-            return WS_EXIT_USAGE; /* getopt has said why */
-        if (take_option(&request, option, &err) != 0)
-            return ws_cli_usage_error("zoo", "%s", err.text);
-    }
-    if (optind + 1 != argc)
-        return ws_cli_usage_error("zoo", "one NAME, not %d", argc - optind);
+    int status = WS_EXIT_OK;
+    if (ws_cli_parse(&status, &request, argc, argv, &usage) != 0)
+        return status;
+    if (request.list)
+        return print_list();
+    if (optind == argc)
+        return ws_cli_usage_error("zoo", "one NAME is needed");
     if (request.path == NULL)
         return ws_cli_usage_error("zoo", "-o FILE is missing");
     request.name = argv[optind];

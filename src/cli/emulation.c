@@ -6,17 +6,6 @@
 
 #include "base/buf.h"
 
-int ws_emulation_add(struct ws_emulation *emulation, const char *text,
-                     struct ws_error *err)
-{
-    if (strchr(text, '=') == NULL)
-        return ws_error_set(err, WS_E_USAGE, "--set: \"%s\" is no KNOB=VALUE", text);
-    if (emulation->setting_count == WS_KNOBS_MAX)
-        return ws_error_set(err, WS_E_LIMIT, "--set: more than %d", WS_KNOBS_MAX);
-    emulation->settings[emulation->setting_count++] = text;
-    return 0;
-}
-
 static int list_knobs(const struct ws_board *board, const char *name,
                       struct ws_error *err)
 {
@@ -60,8 +49,8 @@ int ws_emulation_open(struct ws_board **out, struct ws_setting *out_setting,
     int rc = ws_board_load(&board, emulation->name, err);
     if (rc == 0)
         ws_board_default(&setting, board);
-    for (size_t i = 0; rc == 0 && i < emulation->setting_count; i++)
-        rc = set_knob(&setting, board, emulation->settings[i], err);
+    for (size_t i = 0; rc == 0 && i < emulation->settings.count; i++)
+        rc = set_knob(&setting, board, emulation->settings.at[i], err);
     if (rc == 0) {
         *out = board;
         *out_setting = setting;

@@ -13,15 +13,13 @@ struct ws_local {
     struct ws_metering *metering;
 };
 
-int ws_local_add(struct ws_local_options *options, const char *text, struct ws_error *err)
-{
-    if (strchr(text, '=') == NULL)
-        return ws_error_set(err, WS_E_USAGE, "--set: \"%s\" is no KNOB=VALUE", text);
-    if (options->setting_count == WS_KNOBS_MAX)
-        return ws_error_set(err, WS_E_LIMIT, "--set: more than %d", WS_KNOBS_MAX);
-    options->settings[options->setting_count++] = text;
-    return 0;
-}
+const struct ws_cli_option ws_local_cli[] = {
+    {WS_CLI_TAKE("set", "KNOB=VALUE", struct ws_local_options, settings, ws_cli_take_pair,
+                 "sets a knob of this machine for the time, as `wattshed doctor` lists "
+                 "them; again for another")},
+    {WS_CLI_TEXT("meter", "NAME", struct ws_local_options, meter, WS_METER_HELP)},
+    {0},
+};
 
 static int no_knob(const struct ws_space *space, const char *name, struct ws_error *err)
 {
@@ -72,8 +70,8 @@ static int set_knobs(struct ws_local *local, const struct ws_local_options *opti
     int rc = ws_sysfs_open(&local->fs, NULL, err);
     if (rc == 0)
         rc = ws_device_open(&local->device, local->fs, &device, err);
-    for (size_t i = 0; rc == 0 && i < options->setting_count; i++)
-        rc = set_knob(local->device, options->settings[i], err);
+    for (size_t i = 0; rc == 0 && i < options->settings.count; i++)
+        rc = set_knob(local->device, options->settings.at[i], err);
     return rc;
 }
 
@@ -82,12 +80,12 @@ int ws_local_open(struct ws_local **out, const struct ws_local_options *options,
 {
     const double idle_s = 1;
     *out = NULL;
-    if (options->setting_count == 0 && options->meter == NULL)
+    if (options->settings.count == 0 && options->meter == NULL)
         return 0;
     struct ws_local *local = calloc(1, sizeof(*local));
     if (local == NULL)
         return ws_error_nomem(err);
-    int rc = options->setting_count > 0 ? set_knobs(local, options, err) : 0;
+    int rc = options->settings.count > 0 ? set_knobs(local, options, err) : 0;
     if (rc == 0 && options->meter != NULL)
         rc = ws_metering_open(&local->metering, options->meter, idle_s, err);
     if (rc == 0)

@@ -10,24 +10,18 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/limits.h"
 #include "cli/metering.h"
+#include "cli/options.h"
 
 struct ws_local_options {
-    const char *settings[WS_KNOBS_MAX]; /* KNOB=VALUE */
-    size_t setting_count;
-    const char *meter; /* NULL: none */
+    struct ws_cli_texts settings; /* KNOB=VALUE */
+    const char *meter;            /* NULL: none */
 };
 
-#define WS_LOCAL_HELP                                                                    \
-    "  --set KNOB=VALUE   sets a knob of this machine for the time, as `wattshed\n"      \
-    "                     doctor` lists them; again for another\n" WS_METER_HELP
+extern const struct ws_cli_option ws_local_cli[];
 
 struct ws_local;
 
-/* Remembers one --set. */
-int ws_local_add(struct ws_local_options *options, const char *text,
-                 struct ws_error *err);
 /* Sets the knobs, measures a second of doing nothing. *out is NULL where nothing was
  * asked for. WS_E_NOT_FOUND names the knobs there are; WS_E_IO what was refused or
  * clamped. */

@@ -14,10 +14,10 @@ int ws_metering_discover(struct ws_meters *out, const struct ws_sysfs *fs,
 
 struct ws_metering;
 
+/* Of a --meter NAME. */
 #define WS_METER_HELP                                                                    \
-    "  --meter NAME       what to read energy from: a meter that `wattshed doctor`\n"    \
-    "                     lists, `best` of them, shelly:HOST[:PORT],\n"                  \
-    "                     tasmota:HOST[:PORT] or scpi:HOST[:PORT]\n"
+    "what to read energy from: a meter that `wattshed doctor` lists, `best` of them, "   \
+    "shelly:HOST[:PORT], tasmota:HOST[:PORT] or scpi:HOST[:PORT]"
 
 /* Finds the meter, starts to sample it, and measures `idle_s` seconds of the machine
  * doing nothing (0: not at all, its idle power is taken as 0). WS_E_NOT_FOUND lists the

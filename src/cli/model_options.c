@@ -39,11 +39,13 @@ static int cut_pair(const char **key, const char **value,
     return 0;
 }
 
-static int take_dim(struct ws_model_options *options, const char *text,
+static int take_dim(void *field, const char *text, const struct ws_cli_option *option,
                     struct ws_error *err)
 {
+    struct ws_model_options *options = field;
     struct ws_splitter_options *splitter = &options->splitter;
     const char *name = NULL, *size = NULL;
+    (void)option;
     int64_t number = 0;
     if (splitter->dim_count == WS_MODEL_DIMS_MAX)
         return ws_error_set(err, WS_E_USAGE, "--dim: given more than %d times",
@@ -57,12 +59,14 @@ static int take_dim(struct ws_model_options *options, const char *text,
     return 0;
 }
 
-static int take_level(struct ws_model_options *options, const char *text,
+static int take_level(void *field, const char *text, const struct ws_cli_option *option,
                       struct ws_error *err)
 {
+    enum ws_level *out = field;
+    (void)option;
     for (int level = WS_LEVEL_NONE; level <= WS_LEVEL_ALL; level++) {
         if (strcmp(ws_level_name((enum ws_level)level), text) == 0) {
-            options->splitter.level = (enum ws_level)level;
+            *out = (enum ws_level)level;
             return 0;
         }
     }
@@ -70,10 +74,12 @@ static int take_level(struct ws_model_options *options, const char *text,
                         "--level: \"%s\" is not none, basic, extended or all", text);
 }
 
-static int take_provider_option(struct ws_model_options *options, const char *text,
-                                struct ws_error *err)
+static int take_provider_option(void *field, const char *text,
+                                const struct ws_cli_option *option, struct ws_error *err)
 {
+    struct ws_model_options *options = field;
     const char *key = NULL, *value = NULL;
+    (void)option;
     size_t count = 0;
     while (options->provider_options[count] != NULL)
         count++;
@@ -86,6 +92,46 @@ static int take_provider_option(struct ws_model_options *options, const char *te
     options->provider_options[count + 1] = value;
     return 0;
 }
+
+static int take_threads(void *field, const char *text, const struct ws_cli_option *option,
+                        struct ws_error *err)
+{
+    int64_t number = 0;
+    (void)option;
+    int rc = ws_parse_i64(&number, text, 1, 1024, "--threads", err);
+    if (rc == 0)
+        *(int *)field = (int)number;
+    return rc;
+}
+
+const struct ws_cli_option ws_model_threads_cli[] = {
+    {WS_CLI_TAKE("threads", "N", struct ws_model_options, engine.threads, take_threads,
+                 "threads of one run (default: one for each core)")},
+    {0},
+};
+
+const struct ws_cli_option ws_model_dims_cli[] = {
+    {WS_CLI_TAKE_WHOLE("dim", "NAME=N", take_dim,
+                       "fixes a free dimension, e.g. batch=1")},
+    {0},
+};
+
+const struct ws_cli_option ws_model_cli[] = {
+    {WS_CLI_HEADING("The model, and ONNX Runtime:")},
+    {.kind = WS_CLI_IS_GROUP, .group = ws_model_threads_cli},
+    {WS_CLI_FLAG("spin", struct ws_model_options, engine.spinning,
+                 "idle threads spin: a little faster, burns energy")},
+    {WS_CLI_TEXT("provider", "NAME", struct ws_model_options, engine.provider,
+                 "execution provider of ONNX Runtime (default CPU)")},
+    {WS_CLI_TAKE_WHOLE("provider-option", "KEY=VALUE", take_provider_option,
+                       "handed to the provider")},
+    {WS_CLI_TAKE("level", "L", struct ws_model_options, splitter.level, take_level,
+                 "optimisation: none, basic, extended or all (default all)")},
+    {.kind = WS_CLI_IS_GROUP, .group = ws_model_dims_cli},
+    {WS_CLI_BYTES("memory", "BYTES", struct ws_model_options, splitter.memory_bytes_max,
+                  "budget of resident segments, e.g. 200M (default: none)")},
+    {0},
+};
 
 int ws_model_options_take(struct ws_model_options *options, int option, const char *value,
                           struct ws_error *err)
@@ -104,11 +150,11 @@ int ws_model_options_take(struct ws_model_options *options, int option, const ch
         options->engine.provider = value;
         return 0;
     case WS_OPT_PROVIDER_OPTION:
-        return take_provider_option(options, value, err);
+        return take_provider_option(options, value, NULL, err);
     case WS_OPT_LEVEL:
-        return take_level(options, value, err);
+        return take_level(&options->splitter.level, value, NULL, err);
     case WS_OPT_DIM:
-        return take_dim(options, value, err);
+        return take_dim(options, value, NULL, err);
     case WS_OPT_MEMORY:
         return ws_parse_bytes(&options->splitter.memory_bytes_max, value, "--memory",
                               err);

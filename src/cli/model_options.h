@@ -8,6 +8,7 @@
 
 #include <getopt.h>
 
+#include "cli/options.h"
 #include "engine/engine.h"
 #include "split/splitter.h"
 
@@ -51,6 +52,11 @@ enum {
     "  --level L          optimisation: none, basic, extended or all (default all)\n"    \
     "  --dim NAME=N       fixes a free dimension, e.g. batch=1\n"                        \
     "  --memory BYTES     budget of resident segments, e.g. 200M (default: none)\n"
+
+/* All of them, and two for commands that need no more. */
+extern const struct ws_cli_option ws_model_cli[];
+extern const struct ws_cli_option ws_model_threads_cli[];
+extern const struct ws_cli_option ws_model_dims_cli[];
 
 void ws_model_options_init(struct ws_model_options *options);
 void ws_model_options_fini(struct ws_model_options *options);

@@ -9,6 +9,26 @@
 
 enum { TOKEN_BYTES_MAX = 4096 };
 
+const struct ws_cli_option ws_guard_cli[] = {
+    {WS_CLI_HEADING("Who gets in (docs/security.md):")},
+    {WS_CLI_TEXT("listen", "ADDR:PORT", struct ws_guard_options, listen,
+                 "where to listen (default 127.0.0.1:8000); port 0 is any free one. An "
+                 "address that others can reach needs --cert, --key and --tokens or "
+                 "--client-ca")},
+    {WS_CLI_TEXT("cert", "FILE", struct ws_guard_options, cert,
+                 "TLS: the certificate, PEM; `wattshed keys` makes it. Files that change "
+                 "are read again")},
+    {WS_CLI_TEXT("key", "FILE", struct ws_guard_options, key, "its key, PEM")},
+    {WS_CLI_TEXT("client-ca", "FILE", struct ws_guard_options, client_ca,
+                 "lets only clients in whose certificate this authority signed")},
+    {WS_CLI_TEXT("tokens", "FILE", struct ws_guard_options, tokens,
+                 "lets only those in whom it names, and says what they may; read again "
+                 "when it changes")},
+    {WS_CLI_FLAG("insecure", struct ws_guard_options, insecure,
+                 "listen all the same: whoever reaches the address may use it")},
+    {0},
+};
+
 int ws_guard_options_take(struct ws_guard_options *options, int option, const char *value,
                           struct ws_error *err)
 {
@@ -55,10 +75,12 @@ void ws_identity_options_fini(struct ws_identity_options *options)
 }
 
 /* One line, without what stands around it. */
-static int read_token(struct ws_identity_options *options, const char *path,
+static int read_token(void *field, const char *path, const struct ws_cli_option *option,
                       struct ws_error *err)
 {
+    struct ws_identity_options *options = field;
     struct ws_buf buf;
+    (void)option;
     ws_buf_init(&buf, TOKEN_BYTES_MAX);
     int rc = ws_file_read(&buf, path, err);
     while (rc == 0 && buf.size > 0 && strchr(" \t\r\n", buf.data[buf.size - 1]) != NULL)
@@ -73,6 +95,19 @@ static int read_token(struct ws_identity_options *options, const char *path,
     ws_buf_fini(&buf);
     return rc;
 }
+
+const struct ws_cli_option ws_identity_cli[] = {
+    {WS_CLI_HEADING("To a node that asks who is there:")},
+    {WS_CLI_TEXT("cacert", "FILE", struct ws_identity_options, identity.cacert,
+                 "whom to trust on the other side, PEM (default: the system's)")},
+    {WS_CLI_TEXT("cert", "FILE", struct ws_identity_options, identity.cert,
+                 "the certificate to show there, PEM")},
+    {WS_CLI_TEXT("key", "FILE", struct ws_identity_options, identity.key, "its key")},
+    {WS_CLI_TAKE_WHOLE("token-file", "FILE", read_token, "the token to show there")},
+    {WS_CLI_TEXT("token", "TOKEN", struct ws_identity_options, identity.token,
+                 "the same in the open")},
+    {0},
+};
 
 int ws_identity_options_take(struct ws_identity_options *options, int option,
                              const char *value, struct ws_error *err)
@@ -91,7 +126,7 @@ int ws_identity_options_take(struct ws_identity_options *options, int option,
         options->identity.token = value;
         return 0;
     case WS_OPT_TOKEN_FILE:
-        return read_token(options, value, err);
+        return read_token(options, value, NULL, err);
     default:
         return ws_error_set(err, WS_E_NOT_FOUND, "unknown option");
     }

@@ -9,6 +9,7 @@
 
 #include <getopt.h>
 
+#include "cli/options.h"
 #include "net/guard.h"
 #include "net/http_client.h"
 
@@ -25,6 +26,8 @@ enum {
 };
 
 /* ---- Daemons ---- */
+
+extern const struct ws_cli_option ws_guard_cli[]; /* of struct ws_guard_options */
 
 #define WS_GUARD_LONG_OPTIONS                                                            \
     {"listen", required_argument, NULL, WS_OPT_LISTEN},                                  \
@@ -60,6 +63,8 @@ struct ws_identity_options {
     struct ws_http_identity identity;
     char *token; /* read from a file */
 };
+
+extern const struct ws_cli_option ws_identity_cli[];
 
 #define WS_IDENTITY_LONG_OPTIONS                                                         \
     {"cacert", required_argument, NULL, WS_OPT_CACERT},                                  \

@@ -55,7 +55,7 @@ expect 2 '--maps is importance or random, not "best"' share --maps best "$demo"
 expect 2 '--codec is none, fp16 or int8' share --codec int8c "$demo" --input x.npy
 expect 1 "$demo/features.json" share "$demo" --input x.npy
 testbed=$WS_SOURCE_ROOT/etc/testbeds/digits-pi4/testbed.json
-expect 2 'expected one testbed or study, got 0' plan
+expect 2 'one testbed or study is needed' plan
 expect 2 'no search "clever" among exhaustive, random' plan "$testbed" --search clever
 expect 2 '--budget 1.5: expected a share' plan "$testbed" --budget 1.5
 expect 2 'expected a name in .svg or .png' plan "$testbed" --plot front.bmp
@@ -68,7 +68,7 @@ expect 2 'one MODEL is needed, or --cluster' profile "$model" --cluster "$cluste
 expect 2 '--data X is needed' profile --cluster "$cluster" -o x.study
 expect 1 'No such file' profile --cluster /nowhere.json --data x.npy -o x.study
 expect 2 'one STUDY is needed' study
-expect 2 '--csv or --json, one of them' study "$testbed" --csv --json
+expect 2 '--csv, --json or --samples, one of them' study "$testbed" --csv --json
 expect 1 'this is no study' study "$testbed"
 expect 1 'No such file' study /nowhere.study
 expect 2 'one STUDY is needed' report
@@ -83,8 +83,8 @@ expect 1 'No such file' distribute --study /nowhere.study --input x.npy
 expect 2 '--virtual needs no --mdns' distribute --nodes "$cluster" --images 9 --virtual --mdns
 expect 2 'nobody else can reach 127.0.0.1' node --listen 127.0.0.1:0 --announce x "$model"
 expect 2 'no strategy "best"' distribute --strategy best
-expect 2 '--min-accuracy: 75 is not from 0 to 1' distribute --min-accuracy 75
-expect 2 '--minimise: "time" is not known' distribute --minimise time
+expect 2 '--min-accuracy 75: expected 0 to 1' distribute --min-accuracy 75
+expect 2 '--minimise time: expected accuracy|energy' distribute --minimise time
 expect 2 '"5by4" is not like 5x4' distribute --sweep 5by4
 expect 2 '"x.npy" is not an option' distribute x.npy
 expect 1 'is about model "mobilenet_v2", not digits' distribute --nodes "$cluster" \

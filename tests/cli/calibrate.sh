@@ -62,7 +62,7 @@ expect() {
 nano=$data/jetson-nano-gpu/testbed.json
 work=$models/jetson-nano/model.json
 expect 2 '--device and --work are needed' "$nano"
-expect 2 'no share of the settings' "$nano" --fit 0
+expect 2 '--fit 0: expected 0.01 to 1' "$nano" --fit 0
 expect 1 'has no value "99"' "$nano" --device jetson-nano --work "$work" --only concurrency=99
 expect 1 'devices/nowhere/board.json' "$nano" --device nowhere --work "$work"
 expect 1 'device model rpi4 has no knob for edge.gpu_khz' "$nano" --device rpi4 --work "$work"

@@ -109,7 +109,7 @@ def check_refusals(folder):
     refuse(2, "--guard 1.5", *BASE, "--guard", "1.5")
     refuse(2, "pooled, own or none", *BASE, "--noise", "loud")
     refuse(2, "--budget 2.5", *BASE, "--budget", "2.5")
-    refuse(2, "fifo or deadline", *BASE, "--order", "random")
+    refuse(2, "fifo|deadline", *BASE, "--order", "random")
     refuse(2, "exhaustive", *BASE, "--search", "magic")
     refuse(1, "No such file", *BASE, "--link", os.path.join(folder, "none.csv"))
     workload = os.path.join(folder, "w.csv")
