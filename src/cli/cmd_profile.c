@@ -28,6 +28,8 @@ static const char usage[] =
     "steady, then samples until their mean is known; a share of what is composed of "
     "known\n"
     "parts is measured from end to end all the same, to say how far composing is off.\n"
+    "MODEL may be the folder of a network whose feature maps are shared (docs/dvfo.md):\n"
+    "its knob is `share`, and every setting is measured from end to end.\n"
     "\n"
     "  --cluster FILE     instead: measures the nodes and variants of a cluster "
     "(images/s,\n"

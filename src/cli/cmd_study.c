@@ -181,19 +181,31 @@ static void add_to(struct ws_outcome *outcome, enum ws_measure measure, double m
         ws_outcome_set(outcome, measure, value + more);
 }
 
+/* How long the edge has nothing to do but wait; what is unknown is nothing. */
+static double waited_ms(const struct ws_outcome *outcome)
+{
+    double transfer = 0, cloud = 0;
+    (void)ws_outcome_get(&transfer, outcome, WS_TRANSFER_MS);
+    (void)ws_outcome_get(&cloud, outcome, WS_CLOUD_MS);
+    return ws_outcome_added_ms(outcome, transfer + cloud);
+}
+
 static void vary(struct ws_outcome *outcome, const struct sampling *sampling, size_t k)
 {
+    double edge_off = 0, before_ms = waited_ms(outcome);
     for (int s = 0; s < SIDES; s++) {
         const struct ws_stats *ms = &sampling->ms[s];
         double off = sampling->quantile[sampling->order[s][k]];
         off *= sqrt(ws_stats_variance(ms));
         off = fmin(fmax(off, ms->min - ms->mean), ms->max - ms->mean);
-        double joules = s == 0 ? 0 : off * sampling->testbed->edge_idle_w / 1000;
         add_to(outcome, sides[s].ms, off);
-        add_to(outcome, WS_LATENCY_MS, off);
-        add_to(outcome, WS_EDGE_ENERGY_J, joules);
-        add_to(outcome, WS_ENERGY_J, joules);
+        edge_off = s == 0 ? off : edge_off;
     }
+    double added_ms = waited_ms(outcome) - before_ms;
+    double joules = added_ms * sampling->testbed->edge_idle_w / 1000;
+    add_to(outcome, WS_LATENCY_MS, edge_off + added_ms);
+    add_to(outcome, WS_EDGE_ENERGY_J, joules);
+    add_to(outcome, WS_ENERGY_J, joules);
 }
 
 static int print_samples(void *user, const struct ws_study_trial *trial,

@@ -20,6 +20,15 @@ void ws_work_scale(struct ws_work *work, double count)
     work->crossing_bytes *= count;
 }
 
+void ws_work_add(struct ws_work *work, const struct ws_work *more)
+{
+    for (size_t c = 0; c < WS_WORK_CLASS_COUNT; c++) {
+        work->macs[c] += more->macs[c];
+        work->bytes[c] += more->bytes[c];
+    }
+    work->crossing_bytes += more->crossing_bytes;
+}
+
 const char *ws_work_class_name(enum ws_work_class which)
 {
     return (unsigned)which < WS_WORK_CLASS_COUNT ? names[which] : NULL;

@@ -24,6 +24,7 @@ struct ws_work {
 
 /* As much for each of `count` samples. */
 void ws_work_scale(struct ws_work *work, double count);
+void ws_work_add(struct ws_work *work, const struct ws_work *more);
 
 /* "conv", "conv_int8", "depthwise", "matmul", "other"; NULL from WS_WORK_CLASS_COUNT on.
  */

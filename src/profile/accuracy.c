@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "split/compare.h"
+#include "split/halves.h"
 
 enum { BATCH = 32 };
 
@@ -90,12 +91,20 @@ static int count_right(size_t *right, const struct ws_passage *passage,
     return rc;
 }
 
+/* What takes the samples: the head, or the extractor, whose maps the head only codes. */
+static const struct ws_graph *input_graph(const struct ws_accuracy_options *options,
+                                          const struct ws_route_options *route)
+{
+    return ws_splitter_graph(
+        route->halves != NULL ? ws_executor_splitter(options->executor, 0) : route->head);
+}
+
 /* A model of a fixed batch leaves out what does not fill one. */
 static int run_all(size_t *out_right, size_t *out_count,
                    const struct ws_accuracy_options *options,
                    const struct ws_route_options *route_options, struct ws_error *err)
 {
-    const struct ws_graph *graph = ws_splitter_graph(route_options->head);
+    const struct ws_graph *graph = input_graph(options, route_options);
     int64_t fixed = graph->values[graph->inputs[0]].dims[0];
     size_t most = fixed > 0 ? (size_t)fixed : BATCH;
     size_t right = 0, count = options->data->count;
@@ -116,7 +125,9 @@ static int run_all(size_t *out_right, size_t *out_count,
         if (rc == 0)
             rc = ws_passage_start(&passage, route, &input, err);
         if (rc == 0)
-            rc = ws_passage_finish(passage, err);
+            rc = ws_passage_beside(passage, 0, err);
+        if (rc == 0)
+            rc = ws_passage_rehearse(passage, err);
         if (rc == 0)
             rc = count_right(&right, passage, options->data->labels + first, batch, err);
         ws_passage_destroy(passage);
@@ -128,10 +139,25 @@ static int run_all(size_t *out_right, size_t *out_count,
     return rc;
 }
 
+/* Of a share: the parts, how many maps go, and how they are coded. */
+static int make_shared_key(struct ws_buf *key, const struct ws_accuracy_options *options,
+                           const struct ws_executor_place *place, struct ws_error *err)
+{
+    char parts[WS_DIGEST_TEXT];
+    const struct ws_halves *halves = ws_executor_halves(options->executor);
+    int rc = ws_parts_digest(parts, ws_halves_parts(halves), err);
+    return rc == 0 ? ws_buf_printf(key, err, "data %s scale %g parts %s share %g %s",
+                                   options->data->digest, options->scale, parts,
+                                   place->share, ws_codec_name(place->codec))
+                   : rc;
+}
+
 static int make_key(struct ws_buf *key, const struct ws_accuracy_options *options,
                     const struct ws_executor_place *place, struct ws_error *err)
 {
     char head[WS_DIGEST_TEXT], tail[WS_DIGEST_TEXT];
+    if (ws_executor_halves(options->executor) != NULL)
+        return make_shared_key(key, options, place, err);
     const struct ws_cuts *cuts =
         ws_splitter_cuts(ws_executor_splitter(options->executor, place->head_variant));
     const struct ws_cuts *tails =
@@ -146,18 +172,41 @@ static int make_key(struct ws_buf *key, const struct ws_accuracy_options *option
                    : rc;
 }
 
-/* A cut of one model without a codec is the model, whole. */
+/* A cut of one model without a codec is the model, whole; and without anything sent no
+ * codec matters. */
 static void simplify(struct ws_executor_place *place,
                      const struct ws_accuracy_options *options)
 {
+    if (!place->has_tail)
+        place->codec = WS_CODEC_NONE;
+    if (ws_executor_halves(options->executor) != NULL ||
+        (place->has_tail &&
+         (place->head_variant != place->tail_variant || place->codec != WS_CODEC_NONE)))
+        return;
     const struct ws_cuts *cuts =
         ws_splitter_cuts(ws_executor_splitter(options->executor, place->head_variant));
-    if (place->has_tail &&
-        (place->head_variant != place->tail_variant || place->codec != WS_CODEC_NONE))
-        return;
     place->tail_variant = place->head_variant;
     place->head_cut = place->tail_cut = cuts->count - 1;
-    place->codec = WS_CODEC_NONE;
+}
+
+/* The way of a request, both ends of it here. */
+static struct ws_route_options route_of(const struct ws_accuracy_options *options,
+                                        const struct ws_executor_place *place)
+{
+    struct ws_executor *executor = options->executor;
+    struct ws_splitter *tail = ws_executor_splitter(executor, place->tail_variant);
+    struct ws_route_options route = {.head = tail,
+                                     .codec = place->codec,
+                                     .model_name = "data",
+                                     .halves = ws_executor_halves(executor),
+                                     .share = place->share};
+    if (route.halves != NULL)
+        return route;
+    route.head = ws_executor_splitter(executor, place->head_variant);
+    route.cut = place->head_cut;
+    route.tail = tail;
+    route.tail_cut = place->tail_cut;
+    return route;
 }
 
 int ws_accuracy_of(double *out, const struct ws_accuracy_options *options,
@@ -175,13 +224,7 @@ int ws_accuracy_of(double *out, const struct ws_accuracy_options *options,
     if (rc == 0)
         rc = ws_study_find_accuracy(&right, &count, options->study, key.data, err);
     if (rc == 0) {
-        const struct ws_route_options route = {
-            .head = ws_executor_splitter(options->executor, place.head_variant),
-            .cut = place.head_cut,
-            .tail = ws_executor_splitter(options->executor, place.tail_variant),
-            .tail_cut = place.tail_cut,
-            .codec = place.codec,
-            .model_name = "data"};
+        const struct ws_route_options route = route_of(options, &place);
         rc = run_all(&right, &count, options, &route, err);
         if (rc == 0)
             rc = ws_study_put_accuracy(options->study, key.data, right, count, err);

@@ -1,8 +1,9 @@
 /*
- * Top-1 accuracy of a setting on labelled data: of its pair of variants, its cut and its
- * codec, which are all it depends on. Without a codec a cut changes nothing, so a pair of
- * one variant is measured once. Answers are kept in the study, by the digests of data and
- * models. Runs in this process, at this machine's speed whatever is emulated.
+ * Top-1 accuracy of a setting on labelled data: of its pair of variants, its cut or share
+ * of feature maps, and its codec, which are all it depends on. Without a codec a cut
+ * changes nothing, so a pair of one variant is measured once. Answers are kept in the
+ * study, by the digests of data and models. Runs in this process, at this machine's speed
+ * whatever is emulated.
  */
 #ifndef WS_PROFILE_ACCURACY_H
 #define WS_PROFILE_ACCURACY_H

@@ -8,8 +8,17 @@
 #include "core/space.h"
 #include "profile/rig.h"
 #include "split/demand.h"
+#include "split/halves.h"
 
-enum { CUTS_MAX = 16, VALUES_MAX = 4 };
+enum { CUTS_MAX = 16, VALUES_MAX = 4, SHARES = 11 };
+
+/* The knob that says what of the network goes to the node, and its values where all of it
+ * does (NULL: the edge always has work) and where nothing does. They are the knob's. */
+struct division {
+    const char *knob;
+    json_t *all_away, *none_away;
+    const struct ws_cuts *cuts; /* of its variant; NULL: feature maps are shared */
+};
 
 /* A knob with values in a list that is handed over. */
 static int add_knob(json_t *knobs, const char *name, const char *part, const char *kind,
@@ -69,6 +78,70 @@ static int add_cuts(json_t *knobs, const struct ws_cuts *cuts, struct ws_error *
         return ws_error_nomem(err);
     }
     return add_knob(knobs, "cut", "shared", "ordered", values, err);
+}
+
+/* --- Shares --------------------------------------------------------------------------
+ */
+
+static int add_shares(json_t *knobs, struct ws_error *err)
+{
+    json_t *values = json_array();
+    for (int i = 0; i < SHARES; i++)
+        (void)json_array_append_new(values, i == 0            ? json_integer(0)
+                                            : i == SHARES - 1 ? json_integer(1)
+                                                              : json_real(i / 10.0));
+    return add_knob(knobs, "share", "shared", "ordered", values, err);
+}
+
+/* The names of the knobs that concern a stage: those of a machine, and `more`. */
+static json_t *stage_knobs(json_t *knobs, const char *machine, const char *const *more)
+{
+    json_t *names = json_array(), *knob = NULL;
+    const char *name = NULL;
+    for (; more != NULL && *more != NULL; more++)
+        (void)json_array_append_new(names, json_string(*more));
+    json_object_foreach(knobs, name, knob)
+    {
+        if (strncmp(name, machine, strlen(machine)) == 0)
+            (void)json_array_append_new(names, json_string(name));
+    }
+    return names;
+}
+
+/* The extractor, then both halves side by side. */
+static int add_stages(json_t *root, json_t *knobs, const char *cloud,
+                      struct ws_error *err)
+{
+    static const char *const here[] = {"share", NULL}, *const away[] = {"share", "codec",
+                                                                        NULL};
+    json_t *stages = json_pack(
+        "[{s:s, s:s, s:o}, {s:s, s:s, s:o}, {s:s, s:s, s:o, s:b}]", "machine", "edge",
+        "segment", "extract", "knobs", stage_knobs(knobs, "edge.", NULL), "machine",
+        "edge", "segment", "edge", "knobs", stage_knobs(knobs, "edge.", here), "machine",
+        "cloud", "segment", cloud, "knobs", stage_knobs(knobs, "cloud.", away), "beside",
+        1);
+    return stages == NULL || json_object_set_new(root, "stages", stages) != 0
+               ? ws_error_nomem(err)
+               : 0;
+}
+
+/* The knob that divides the network, as its values are now. */
+static int add_division(struct division *out, json_t *knobs, struct ws_executor *executor,
+                        struct ws_error *err)
+{
+    int is_shared = ws_executor_halves(executor) != NULL;
+    const struct ws_cuts *cuts = ws_splitter_cuts(ws_executor_splitter(executor, 0));
+    int rc = is_shared ? add_shares(knobs, err) : add_cuts(knobs, cuts, err);
+    if (rc != 0)
+        return rc;
+    out->knob = is_shared ? "share" : "cut";
+    json_t *values = json_object_get(json_object_get(knobs, out->knob), "values");
+    json_t *first = json_array_get(values, 0);
+    json_t *last = json_array_get(values, json_array_size(values) - 1);
+    out->all_away = is_shared ? NULL : first;
+    out->none_away = is_shared ? first : last;
+    out->cuts = is_shared ? NULL : cuts;
+    return 0;
 }
 
 /* --- Variants ------------------------------------------------------------------------
@@ -182,51 +255,52 @@ static int codes_inputs(const struct ws_cuts *cuts)
 }
 
 /* Where a side has nothing to do its knobs do nothing: one value each is enough. */
-static int add_constraints(json_t *root, json_t *knobs, const struct ws_cuts *cuts_of,
+static int add_constraints(json_t *root, json_t *knobs, const struct division *division,
                            struct ws_error *err)
 {
     json_t *list = json_array();
-    json_t *cuts = json_object_get(json_object_get(knobs, "cut"), "values");
-    json_t *first = json_array_get(cuts, 0);
-    json_t *last = json_array_get(cuts, json_array_size(cuts) - 1);
     json_t *knob = NULL;
     const char *name = NULL;
-    if (!codes_inputs(cuts_of))
-        (void)json_array_append_new(list, json_pack("{s:{s:O}, s:{s:[s]}}", "if", "cut",
-                                                    first, "then", "codec", "none"));
+    if (division->cuts != NULL && !codes_inputs(division->cuts))
+        (void)json_array_append_new(list, json_pack("{s:{s:O}, s:{s:[s]}}", "if",
+                                                    division->knob, division->all_away,
+                                                    "then", "codec", "none"));
     json_object_foreach(knobs, name, knob)
     {
         json_t *at = strncmp(name, "edge.", 5) == 0 || strcmp(name, "head.variant") == 0
-                         ? first
+                         ? division->all_away
                      : strncmp(name, "cloud.", 6) == 0 || strcmp(name, "codec") == 0 ||
                              strcmp(name, "tail.variant") == 0
-                         ? last
+                         ? division->none_away
                          : NULL;
         if (at != NULL)
-            (void)json_array_append_new(list,
-                                        json_pack("{s:{s:O}, s:{s:[O]}}", "if", "cut", at,
-                                                  "then", name, idle_value(name, knob)));
+            (void)json_array_append_new(list, json_pack("{s:{s:O}, s:{s:[O]}}", "if",
+                                                        division->knob, at, "then", name,
+                                                        idle_value(name, knob)));
     }
     return list == NULL || json_object_set_new(root, "constraints", list) != 0
                ? ws_error_nomem(err)
                : 0;
 }
 
-static int add_baselines(json_t *root, json_t *knobs, struct ws_error *err)
+/* Nothing away, and as much as can be. */
+static int add_baselines(json_t *root, json_t *knobs, const struct division *division,
+                         struct ws_error *err)
 {
     json_t *all = json_object();
-    json_t *cuts = json_object_get(json_object_get(knobs, "cut"), "values");
+    json_t *values = json_object_get(json_object_get(knobs, division->knob), "values");
+    json_t *last = json_array_get(values, json_array_size(values) - 1);
+    json_t *most_away = division->all_away != NULL ? division->all_away : last;
     for (int is_edge = 0; is_edge <= 1; is_edge++) {
         json_t *setting = json_object();
         json_t *knob = NULL;
         const char *name = NULL;
         json_object_foreach(knobs, name, knob)
         {
-            json_t *value =
-                strcmp(name, "cut") == 0
-                    ? json_array_get(cuts, is_edge ? json_array_size(cuts) - 1 : 0)
-                    : idle_value(name, knob);
-            (void)json_object_set(setting, name, value);
+            json_t *place = is_edge ? division->none_away : most_away;
+            int is_place = strcmp(name, division->knob) == 0;
+            (void)json_object_set(setting, name,
+                                  is_place ? place : idle_value(name, knob));
         }
         (void)json_object_set_new(all, is_edge ? "edge-only" : "cloud-only", setting);
     }
@@ -256,7 +330,8 @@ static int fill(json_t *root, const struct ws_draft_options *options,
                 struct ws_executor *executor, struct ws_error *err)
 {
     json_t *knobs = json_object();
-    const struct ws_cuts *cuts = ws_splitter_cuts(ws_executor_splitter(executor, 0));
+    const struct ws_halves *halves = ws_executor_halves(executor);
+    struct division division = {0};
     if (knobs == NULL ||
         json_object_set_new(root, "name", json_string(options->name)) != 0)
         return ws_error_nomem(err);
@@ -269,7 +344,7 @@ static int fill(json_t *root, const struct ws_draft_options *options,
         (void)json_object_set_new(root, "edge_idle_w", json_real(options->edge_idle_w));
     (void)json_object_set_new(root, "knobs", knobs);
     if (rc == 0)
-        rc = add_cuts(knobs, cuts, err);
+        rc = add_division(&division, knobs, executor, err);
     if (rc == 0)
         rc = add_knob(knobs, "codec", "shared", "nominal",
                       json_pack("[s, s, s]", "none", "fp16", "int8"), err);
@@ -282,17 +357,20 @@ static int fill(json_t *root, const struct ws_draft_options *options,
     if (rc == 0)
         rc = add_machine(knobs, options->cloud, "cloud", err);
     if (rc == 0)
-        rc = add_constraints(root, knobs, cuts, err);
-    return rc == 0 ? add_baselines(root, knobs, err) : rc;
+        rc = add_constraints(root, knobs, &division, err);
+    if (rc == 0 && halves != NULL)
+        rc = add_stages(root, knobs, ws_halves_parts(halves)->cloud_name, err);
+    return rc == 0 ? add_baselines(root, knobs, &division, err) : rc;
 }
 
 int ws_draft_testbed(json_t **out, const struct ws_draft_options *options,
                      struct ws_error *err)
 {
     /* An executor of the least there is, for the models' cuts. */
-    char cut[] = "cut", zero[] = "0";
+    char cut[] = "cut", share[] = "share", zero[] = "0";
     struct ws_knob_value value = {.text = zero};
-    struct ws_knob knob = {.name = cut,
+    struct ws_knob knob = {.name =
+                               ws_halves_are_in(options->variants[0].path) ? share : cut,
                            .part = WS_PART_SHARED,
                            .kind = WS_KIND_ORDERED,
                            .values = &value,

@@ -7,7 +7,7 @@
 
 #include "device/health.h"
 
-/* A head that took this much longer than modelled is no sample of the emulated edge. What
+/* Work that took this much longer than modelled is no sample of the emulated edge. What
  * is next to nothing there may be next to nothing here. */
 static const double late_share = 0.02, late_least_ms = 0.2;
 
@@ -81,17 +81,41 @@ static int fly(struct live *live, const struct ws_setting *setting, struct ws_er
     return rc;
 }
 
+static int is_late(const struct live *live, double edge_ms)
+{
+    double late_ms = (double)ws_flight_late_ns(live->held) / 1e6;
+    return late_ms > fmax(late_share * (edge_ms - late_ms), late_least_ms);
+}
+
 static int take_edge(struct ws_rig_sample *out, const struct live *live,
                      struct ws_error *err)
 {
-    double late_ms = (double)ws_flight_late_ns(live->held) / 1e6;
     out->ms[WS_SIDE_EDGE] = ws_flight_head_ms(live->held);
-    double modelled_ms = out->ms[WS_SIDE_EDGE] - late_ms;
-    out->is_late = late_ms > fmax(late_share * modelled_ms, late_least_ms);
+    out->is_late = is_late(live, out->ms[WS_SIDE_EDGE]);
     int rc = ws_flight_head_energy(&out->energy_j[WS_SIDE_EDGE], live->held, err);
     if (rc == 0)
         out->energy_known |= WS_SIDES_EDGE;
     return rc == WS_E_UNKNOWN ? 0 : rc;
+}
+
+/* Has the node answer; what the flight came to then. */
+static int ask_node(struct ws_outcome *outcome, struct ws_rig_sample *out,
+                    const struct live *live, struct ws_error *err)
+{
+    int rc =
+        ws_executor_remote(live->held, live->options.url, live->options.timeout_ms, err);
+    if (rc != 0)
+        return rc;
+    ws_flight_outcome(outcome, live->held);
+    if (ws_outcome_get(&out->ms[WS_SIDE_CLOUD], outcome, WS_CLOUD_MS) != 0)
+        return ws_error_set(err, WS_E_UNSUPPORTED,
+                            "%s does not tell its times, so its part cannot be told from "
+                            "the link's",
+                            live->options.url);
+    out->bytes = outcome->value[WS_TENSOR_BYTES];
+    if (ws_outcome_get(&out->energy_j[WS_SIDE_CLOUD], outcome, WS_CLOUD_ENERGY_J) == 0)
+        out->energy_known |= 1u << WS_SIDE_CLOUD;
+    return 0;
 }
 
 /* The exchange, and what is done here for it: coding the message is the transfer's. */
@@ -99,22 +123,34 @@ static int take_away(struct ws_rig_sample *out, const struct live *live,
                      struct ws_error *err)
 {
     struct ws_outcome outcome;
-    int rc =
-        ws_executor_remote(live->held, live->options.url, live->options.timeout_ms, err);
+    int rc = ask_node(&outcome, out, live, err);
+    if (rc == 0)
+        out->ms[WS_SIDE_TRANSFER] = outcome.value[WS_LATENCY_MS] -
+                                    outcome.value[WS_CLOUD_MS] -
+                                    ws_flight_head_ms(live->held);
+    return rc;
+}
+
+/* All of a request whose sides run at once. The edge worked on after its head, so that
+ * its time and what it drew are the whole flight's, without what it only waited. */
+static int take_whole(struct ws_rig_sample *out, const struct live *live,
+                      struct ws_error *err)
+{
+    struct ws_outcome outcome;
+    double edge_j = 0;
+    int rc = ask_node(&outcome, out, live, err);
     if (rc != 0)
         return rc;
-    ws_flight_outcome(&outcome, live->held);
-    if (ws_outcome_get(&out->ms[WS_SIDE_CLOUD], &outcome, WS_CLOUD_MS) != 0)
-        return ws_error_set(err, WS_E_UNSUPPORTED,
-                            "%s does not tell its times, so its part cannot be told from "
-                            "the link's",
-                            live->options.url);
-    out->ms[WS_SIDE_TRANSFER] = outcome.value[WS_LATENCY_MS] -
-                                outcome.value[WS_CLOUD_MS] -
-                                ws_flight_head_ms(live->held);
-    out->bytes = outcome.value[WS_TENSOR_BYTES];
-    if (ws_outcome_get(&out->energy_j[WS_SIDE_CLOUD], &outcome, WS_CLOUD_ENERGY_J) == 0)
-        out->energy_known |= 1u << WS_SIDE_CLOUD;
+    out->ms[WS_SIDE_EDGE] = outcome.value[WS_EDGE_MS];
+    out->ms[WS_SIDE_TRANSFER] = outcome.value[WS_TRANSFER_MS];
+    (void)ws_outcome_get(&out->beside_ms, &outcome, WS_BESIDE_MS);
+    out->is_late = is_late(live, out->ms[WS_SIDE_EDGE]);
+    if (ws_outcome_get(&edge_j, &outcome, WS_EDGE_ENERGY_J) == 0) {
+        double away_ms = out->ms[WS_SIDE_TRANSFER] + out->ms[WS_SIDE_CLOUD];
+        double waited_ms = ws_outcome_added_ms(&outcome, away_ms);
+        out->energy_j[WS_SIDE_EDGE] = edge_j - live->base.edge_idle_w * waited_ms / 1000;
+        out->energy_known |= WS_SIDES_EDGE;
+    }
     return 0;
 }
 
@@ -132,10 +168,15 @@ static int live_sample(struct ws_rig *rig, struct ws_rig_sample *out,
         rc = fly(live, setting, err);
     else
         ws_executor_again(live->held);
-    if (rc == 0 && (sides & WS_SIDES_EDGE) != 0)
-        rc = take_edge(&sample, live, err);
-    if (rc == 0 && (sides & WS_SIDES_AWAY) != 0)
-        rc = take_away(&sample, live, err);
+    int is_away = (sides & WS_SIDES_AWAY) != 0;
+    if (rc == 0 && is_away && rig->is_whole) {
+        rc = take_whole(&sample, live, err);
+    } else {
+        if (rc == 0 && (sides & WS_SIDES_EDGE) != 0)
+            rc = take_edge(&sample, live, err);
+        if (rc == 0 && is_away)
+            rc = take_away(&sample, live, err);
+    }
     if (rc == 0)
         *out = sample;
     return rc;
@@ -203,7 +244,8 @@ int ws_live_create(struct ws_rig **out, const struct ws_live_options *options,
                         .space = options->space,
                         .truth = options->is_emulated ? WS_MODELLED : WS_MEASURED,
                         .metered = options->metered,
-                        .edge_idle_w = options->edge_idle_w};
+                        .edge_idle_w = options->edge_idle_w,
+                        .is_whole = ws_executor_halves(options->executor) != NULL};
     live->options = *options;
     *out = &live->base;
     return 0;

@@ -38,6 +38,7 @@ struct job {
     /* Of this attempt. */
     struct ws_stats ms[WS_SIDE_COUNT], energy_j[WS_SIDE_COUNT];
     struct ws_stats total_ms, total_j; /* where all sides run */
+    struct ws_stats beside_ms;
     double bytes;
     size_t late, gaps;
 };
@@ -251,6 +252,7 @@ static void count_sample(struct job *job, const struct ws_rig_sample *sample)
         return;
     ws_outcome_of_sides(&outcome, sample, rig->edge_idle_w, rig->truth);
     ws_stats_add(&job->total_ms, outcome.value[WS_LATENCY_MS]);
+    ws_stats_add(&job->beside_ms, sample->beside_ms);
     if (ws_outcome_get(&value, &outcome, WS_ENERGY_J) == 0 ||
         ws_outcome_get(&value, &outcome, WS_EDGE_ENERGY_J) == 0)
         ws_stats_add(&job->total_j, value);
@@ -319,7 +321,7 @@ static int attempt(struct ws_study_trial *trial, struct job *job, struct ws_erro
     struct ws_executor_applied applied;
     memset(job->ms, 0, sizeof(job->ms));
     memset(job->energy_j, 0, sizeof(job->energy_j));
-    job->total_ms = job->total_j = (struct ws_stats){0};
+    job->total_ms = job->total_j = job->beside_ms = (struct ws_stats){0};
     job->late = job->gaps = 0;
     int rc = m->rig->ops->apply(m->rig, &applied, job->setting, err);
     if (rc != 0)
@@ -361,12 +363,13 @@ static void compose(struct ws_outcome *out, const struct job *job)
     ws_outcome_of_sides(out, &sample, m->rig->edge_idle_w, m->rig->truth);
 }
 
-/* What the whole requests gave, which is not the sum of parts that others have added to.
- */
+/* What the whole requests gave, which is not the sum of parts that others have added to;
+ * nor, where sides run at once, that of the sides' means: the mean of what is longer is
+ * more than the longer mean. */
 static void take_whole(struct ws_study_trial *trial, const struct job *job)
 {
     const struct ws_rig *rig = job->measurer->rig;
-    struct ws_rig_sample sample = {.bytes = job->bytes};
+    struct ws_rig_sample sample = {.bytes = job->bytes, .beside_ms = job->beside_ms.mean};
     for (int s = 0; s < WS_SIDE_COUNT; s++) {
         sample.ms[s] = job->ms[s].mean;
         sample.energy_j[s] = job->energy_j[s].mean;
@@ -374,6 +377,7 @@ static void take_whole(struct ws_study_trial *trial, const struct job *job)
             sample.energy_known |= 1u << s;
     }
     ws_outcome_of_sides(&trial->outcome, &sample, rig->edge_idle_w, rig->truth);
+    ws_outcome_set(&trial->outcome, WS_LATENCY_MS, job->total_ms.mean);
     trial->latency_ci_ms = ws_stats_ci95(&job->total_ms);
     if (job->total_j.count > 1)
         trial->energy_ci_j = ws_stats_ci95(&job->total_j);
@@ -434,11 +438,13 @@ static int is_checked(const struct ws_measurer *m, const struct ws_setting *sett
 }
 
 /* What is to run: nothing where all sides are known. Away both run, since the one cannot
- * without the other. */
+ * without the other; where sides run at once, all do. */
 static uint32_t missing_sides(const struct job *job)
 {
     const struct ws_measurer *m = job->measurer;
     uint32_t missing = 0;
+    if (m->rig->is_whole)
+        return job->sides;
     for (int s = 0; s < WS_SIDE_COUNT; s++) {
         if (has_side(job->sides, s) &&
             m->parts[job->part[s]].ms.count < m->options.samples_min)

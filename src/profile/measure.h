@@ -3,7 +3,8 @@
  * enough, and nothing twice. A setting's sides are kept apart by key; what another
  * setting has measured of a side is not measured again, and where all sides are known the
  * outcome is composed. A share of the settings that could be composed is measured from
- * end to end all the same, which is how the composition's error is known. An attempt that
+ * end to end all the same, which is how the composition's error is known. Where sides run
+ * at once (a rig that is whole), every setting is measured so. An attempt that
  * the machines spoil (throttling, a clamped clock, a gap of a meter) counts for nothing;
  * after some of them the trial is invalid, and says why. One thread.
  */

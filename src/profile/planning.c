@@ -114,6 +114,9 @@ static int stage_entry(struct ws_stage_list *out, const struct ws_study *study,
                        const struct ws_setting *setting, struct ws_error *err)
 {
     static const char *const sides[] = {"head", "tail"};
+    const struct ws_stage_list *said = ws_testbed_stages(ws_study_testbed(study));
+    if (said != NULL)
+        return ws_stage_list_copy(out, said, err);
     int rc = ws_stage_list_default(out, &ws_study_testbed(study)->space, err);
     for (size_t s = 0; rc == 0 && s < 2; s++)
         rc = name_segment(&out->stages[s].segment, study, setting, sides[s], err);

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "split/demand.h"
-
 /* An ordinary machine: a core or two with vector units, and their memory. */
 static const double ordinary_macs_per_s = 2e10, ordinary_bytes_per_s = 8e9,
                     ordinary_fixed_ms = 0.1;
@@ -43,42 +41,48 @@ static int predict_side(double *out_ms, double *out_j, int *out_has_j,
     return 0;
 }
 
+/* The edge's work before and beside what is away, as one side. */
+static int predict_edge(struct ws_rig_sample *sample, int *out_has_j,
+                        const struct ws_predictor *predictor,
+                        const struct ws_setting *setting,
+                        const struct ws_executor_work *work, struct ws_error *err)
+{
+    double beside_j = 0;
+    int rc = predict_side(&sample->ms[WS_SIDE_EDGE], &sample->energy_j[WS_SIDE_EDGE],
+                          out_has_j, predictor->edge, predictor->edge_binding, setting,
+                          &work->head, err);
+    if (rc == 0)
+        rc = predict_side(&sample->beside_ms, &beside_j, out_has_j, predictor->edge,
+                          predictor->edge_binding, setting, &work->beside, err);
+    sample->ms[WS_SIDE_EDGE] += sample->beside_ms;
+    sample->energy_j[WS_SIDE_EDGE] += beside_j;
+    return rc;
+}
+
 int ws_predictor_predict(struct ws_rig_sample *out, struct ws_predictor *predictor,
                          const struct ws_setting *setting, struct ws_error *err)
 {
-    struct ws_executor_place place;
     struct ws_rig_sample sample = {0};
-    struct ws_work head, tail;
+    struct ws_executor_work work;
     int knows_edge = 0, knows_cloud = 0;
-    int rc = ws_executor_locate(&place, predictor->executor, setting, err);
-    if (rc != 0)
-        return rc;
-    const struct ws_cuts *heads =
-        ws_splitter_cuts(ws_executor_splitter(predictor->executor, place.head_variant));
-    const struct ws_cuts *tails =
-        ws_splitter_cuts(ws_executor_splitter(predictor->executor, place.tail_variant));
-    ws_work_of_segment(&head, heads, 0, place.head_cut);
-    ws_work_add_codec(&head, heads, place.head_cut, place.codec);
-    ws_work_of_segment(&tail, tails, place.tail_cut, tails->count - 1);
-    ws_work_add_codec(&tail, tails, place.tail_cut, place.codec);
-    rc = predict_side(&sample.ms[WS_SIDE_EDGE], &sample.energy_j[WS_SIDE_EDGE],
-                      &knows_edge, predictor->edge, predictor->edge_binding, setting,
-                      &head, err);
-    if (rc == 0 && place.has_tail)
+    int rc = ws_executor_work(&work, predictor->executor, setting, err);
+    if (rc == 0)
+        rc = predict_edge(&sample, &knows_edge, predictor, setting, &work, err);
+    if (rc == 0 && work.has_tail)
         rc = predict_side(&sample.ms[WS_SIDE_CLOUD], &sample.energy_j[WS_SIDE_CLOUD],
                           &knows_cloud, predictor->cloud, predictor->cloud_binding,
-                          setting, &tail, err);
+                          setting, &work.tail, err);
     if (rc != 0)
         return rc;
-    if (place.has_tail) {
-        sample.bytes = ws_work_wire_bytes(heads, place.head_cut, place.codec);
+    if (work.has_tail) {
+        sample.bytes = work.bytes;
         /* The answer, which is small, comes back over the same way. */
         sample.ms[WS_SIDE_TRANSFER] = 2 * predictor->link_delay_ms +
                                       sample.bytes * 8 / (predictor->link_mbit_s * 1000);
     }
     if (knows_edge)
         sample.energy_known |= 1u << WS_SIDE_EDGE;
-    if (knows_cloud || !place.has_tail)
+    if (knows_cloud || !work.has_tail)
         sample.energy_known |= 1u << WS_SIDE_CLOUD;
     *out = sample;
     return 0;

@@ -18,6 +18,7 @@
 #include "profile/live.h"
 #include "profile/predict.h"
 #include "profile/virtual.h"
+#include "split/halves.h"
 
 /* Without a word about the link: what a local network does. */
 static const double usual_mbit_s = 1000, usual_delay_ms = 0.2;
@@ -272,6 +273,21 @@ static void facts_free(struct facts *facts)
     free(facts);
 }
 
+/* Of a network with shared maps: its parts, and what its folder is called. */
+static int add_parts(struct facts *facts, const struct ws_profiling *profiling,
+                     struct ws_error *err)
+{
+    const char *name = profiling->options.variants[0].name;
+    char digest[WS_DIGEST_TEXT];
+    int rc = ws_parts_digest(
+        digest, ws_halves_parts(ws_executor_halves(profiling->executor)), err);
+    if (rc == 0)
+        rc = add_fact(facts, digest, err, "model.%s%s", name, "");
+    return rc == 0 ? add_fact(facts, ws_executor_model_name(profiling->executor, 0), err,
+                              "name.%s%s", name, "")
+                   : rc;
+}
+
 /* A variant's model, and which cut each value of the knob is in it. */
 static int add_variant(struct facts *facts, const struct ws_profiling *profiling,
                        size_t v, struct ws_error *err)
@@ -326,6 +342,8 @@ static int collect_facts(struct facts *facts, const struct ws_profiling *profili
                       "cloud%s%s", "", "");
     if (rc == 0)
         rc = add_fact(facts, options->variants[0].name, err, "variant%s%s", "", "");
+    if (rc == 0 && ws_executor_halves(profiling->executor) != NULL)
+        return add_parts(facts, profiling, err);
     for (size_t v = 0; rc == 0 && v < options->variant_count; v++)
         rc = add_variant(facts, profiling, v, err);
     return rc;

@@ -34,14 +34,17 @@ void ws_outcome_of_sides(struct ws_outcome *out, const struct ws_rig_sample *sam
 {
     const double *ms = sample->ms, *j = sample->energy_j;
     double away_ms = ms[WS_SIDE_TRANSFER] + ms[WS_SIDE_CLOUD];
-    double edge_j = j[WS_SIDE_EDGE] + edge_idle_w * away_ms / 1000;
     int knows_edge = (sample->energy_known >> WS_SIDE_EDGE & 1u) != 0;
     int knows_cloud = (sample->energy_known >> WS_SIDE_CLOUD & 1u) != 0;
     *out = (struct ws_outcome){.truth = truth};
+    if (sample->beside_ms > 0)
+        ws_outcome_set(out, WS_BESIDE_MS, sample->beside_ms);
+    double added_ms = ws_outcome_added_ms(out, away_ms);
+    double edge_j = j[WS_SIDE_EDGE] + edge_idle_w * added_ms / 1000;
     ws_outcome_set(out, WS_EDGE_MS, ms[WS_SIDE_EDGE]);
     ws_outcome_set(out, WS_TRANSFER_MS, ms[WS_SIDE_TRANSFER]);
     ws_outcome_set(out, WS_CLOUD_MS, ms[WS_SIDE_CLOUD]);
-    ws_outcome_set(out, WS_LATENCY_MS, ms[WS_SIDE_EDGE] + away_ms);
+    ws_outcome_set(out, WS_LATENCY_MS, ms[WS_SIDE_EDGE] + added_ms);
     ws_outcome_set(out, WS_TENSOR_BYTES, sample->bytes);
     if (knows_edge)
         ws_outcome_set(out, WS_EDGE_ENERGY_J, edge_j);

@@ -27,8 +27,9 @@ int ws_side_key(struct ws_buf *out, const struct ws_space *space, enum ws_side s
 
 struct ws_rig_sample {
     double ms[WS_SIDE_COUNT];
-    /* The edge's is of its own work; waiting is idle power times the others' time. The
-     * transfer has none. */
+    double beside_ms; /* of the edge's, what runs while the others do; 0: nothing */
+    /* The edge's is of its own work; waiting is idle power times the others' time, as far
+     * as nothing runs beside them. The transfer has none. */
     double energy_j[WS_SIDE_COUNT];
     uint32_t energy_known; /* set of sides */
     double bytes;          /* that crossed */
@@ -49,7 +50,8 @@ struct ws_rig_ops {
     /* Sets the hardware of all machines. */
     int (*apply)(struct ws_rig *rig, struct ws_executor_applied *out,
                  const struct ws_setting *setting, struct ws_error *err);
-    /* One request: all sides of the setting, the edge's alone, or the two away. index[s]
+    /* One request: all sides of the setting, or, unless the rig is whole, the edge's
+     * alone or the two away. index[s]
      * is the number of the sample among those of side s; where the clock is virtual the
      * same numbers give the same sample. WS_E_IO, WS_E_TIMEOUT, WS_E_REMOTE: a machine is
      * gone or refuses; WS_E_NOT_FOUND: a meter has vanished. */
@@ -71,6 +73,7 @@ struct ws_rig {
     enum ws_truth truth;
     uint32_t metered;   /* set of sides whose energy every sample should know */
     double edge_idle_w; /* 0: not known */
+    int is_whole; /* sides run at once: none of them is sampled without the others */
 };
 
 /* Takes NULL. */

@@ -63,7 +63,9 @@ static int virtual_sample(struct ws_rig *rig, struct ws_rig_sample *out,
         if (rc != 0)
             break;
         ws_rng_init_stream(&rng, v->options.seed ^ hash_of(v->key.data), index[s]);
-        out->ms[s] *= noise(&rng, v->options.time_noise);
+        double factor = noise(&rng, v->options.time_noise);
+        out->ms[s] *= factor;
+        out->beside_ms *= s == WS_SIDE_EDGE ? factor : 1;
         out->energy_j[s] *= noise(&rng, v->options.energy_noise);
     }
     return rc;
@@ -93,7 +95,8 @@ int ws_virtual_create(struct ws_rig **out, const struct ws_virtual_options *opti
                               .space = options->space,
                               .truth = WS_MODELLED,
                               .metered = options->metered,
-                              .edge_idle_w = options->edge_idle_w};
+                              .edge_idle_w = options->edge_idle_w,
+                              .is_whole = ws_executor_halves(options->executor) != NULL};
     v->options = *options;
     ws_buf_init(&v->key, 0);
     *out = &v->base;

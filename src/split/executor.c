@@ -8,9 +8,6 @@
 #include "base/file.h"
 #include "base/parse.h"
 
-/* The variants of a network with shared maps. */
-enum { HEAD_PART, TAIL_PART };
-
 /* --- Knobs ---------------------------------------------------------------------------
  */
 
@@ -315,6 +312,10 @@ static int open_parts(struct ws_executor *executor, struct ws_error *err)
     struct ws_splitter *splitter = NULL;
     struct ws_halves *halves = NULL;
     int rc = halves_of(&halves, executor, executor->default_lane, err);
+    if (rc == 0)
+        rc = ws_halves_count_work(&executor->edge_half, halves, WS_PARTS_EDGE, err);
+    if (rc == 0)
+        rc = ws_halves_count_work(&executor->cloud_half, halves, WS_PARTS_CLOUD, err);
     for (size_t v = 0; rc == 0 && v < executor->variant_count; v++)
         rc = splitter_of(&splitter, executor, executor->default_lane, v, err);
     return rc;
@@ -383,11 +384,11 @@ static int add_variants(struct ws_executor *executor,
             return rc;
         /* Whoever serves it names it after its folder; a node, after the file it has. */
         ws_file_stem(folder, sizeof(folder), executor->parts->dir);
-        parts[HEAD_PART] =
+        parts[WS_HEAD_PART] =
             (struct ws_executor_variant){.name = given->name,
                                          .path = executor->parts->paths[WS_PARTS_EXTRACT],
                                          .model_name = folder};
-        parts[TAIL_PART] =
+        parts[WS_TAIL_PART] =
             (struct ws_executor_variant){.name = given->name,
                                          .path = executor->parts->paths[WS_PARTS_CLOUD],
                                          .model_name = given->model_name};
@@ -482,9 +483,9 @@ static void locate_share(struct ws_executor_place *place,
                          const struct ws_setting *setting)
 {
     const struct ws_executor_lane *lane = executor->default_lane;
-    place->head_variant = HEAD_PART;
-    place->tail_variant = TAIL_PART;
-    place->head_cut = ws_splitter_cuts(lane->splitters[HEAD_PART])->count - 1;
+    place->head_variant = WS_HEAD_PART;
+    place->tail_variant = WS_TAIL_PART;
+    place->head_cut = ws_splitter_cuts(lane->splitters[WS_HEAD_PART])->count - 1;
     place->tail_cut = 0;
     place->share = executor->shares[setting->value[executor->share_knob]];
     place->has_tail = ws_halves_secondary_count(lane->halves, place->share) > 0;
@@ -552,6 +553,11 @@ struct ws_splitter *ws_executor_splitter(const struct ws_executor *executor,
     return executor->default_lane->splitters[variant];
 }
 
+struct ws_halves *ws_executor_halves(const struct ws_executor *executor)
+{
+    return executor->default_lane->halves;
+}
+
 const char *ws_executor_model_name(const struct ws_executor *executor, size_t variant)
 {
     return executor->variants[variant].model_name;
@@ -565,48 +571,14 @@ static int same_place(const struct ws_executor_place *a,
            a->encoding == b->encoding && !(a->share < b->share) && !(a->share > b->share);
 }
 
-static void count_work(struct ws_executor_way *way, struct ws_splitter *head,
-                       struct ws_splitter *tail)
-{
-    const struct ws_executor_place *place = &way->place;
-    const struct ws_cuts *heads = ws_splitter_cuts(head), *tails = ws_splitter_cuts(tail);
-    ws_work_of_segment(&way->head_work, heads, 0, place->head_cut);
-    ws_work_add_codec(&way->head_work, heads, place->head_cut, place->codec);
-    ws_work_of_segment(&way->tail_work, tails, place->tail_cut, tails->count - 1);
-    ws_work_add_codec(&way->tail_work, tails, place->tail_cut, place->codec);
-}
-
-/* The head is the extractor, and where nothing is sent the edge's tail too. */
-static int count_shared_work(struct ws_executor_way *way, struct ws_splitter *head,
-                             const struct ws_halves *halves, struct ws_error *err)
-{
-    const struct ws_cuts *heads = ws_splitter_cuts(head);
-    size_t maps = ws_halves_parts(halves)->map_count;
-    size_t sent = ws_halves_secondary_count(halves, way->place.share);
-    ws_work_of_segment(&way->head_work, heads, 0, heads->count - 1);
-    int rc = ws_halves_edge_work(&way->tail_work, halves, maps, err);
-    if (rc == 0 && sent > 0 && sent < maps)
-        rc = ws_halves_edge_work(&way->beside_work, halves, maps - sent, err);
-    for (int c = 0; rc == 0 && sent == 0 && c < WS_WORK_CLASS_COUNT; c++) {
-        way->head_work.macs[c] += way->tail_work.macs[c];
-        way->head_work.bytes[c] += way->tail_work.bytes[c];
-    }
-    return rc;
-}
-
 /* A route through the cloud's part alone: the halves are its head. */
 static int route_shared(struct ws_executor_way *way, struct ws_executor *executor,
                         struct ws_executor_lane *lane, struct ws_route_options *options,
                         struct ws_error *err)
 {
-    struct ws_splitter *head = NULL;
-    int rc = splitter_of(&head, executor, lane, HEAD_PART, err);
-    if (rc == 0)
-        rc = splitter_of(&options->head, executor, lane, TAIL_PART, err);
+    int rc = splitter_of(&options->head, executor, lane, WS_TAIL_PART, err);
     if (rc == 0)
         rc = halves_of(&options->halves, executor, lane, err);
-    if (rc == 0)
-        rc = count_shared_work(way, head, options->halves, err);
     options->tail = NULL;
     options->cut = 0;
     options->share = way->place.share;
@@ -620,11 +592,7 @@ static int route_cut(struct ws_executor_way *way, struct ws_executor *executor,
     int rc = splitter_of(&options->head, executor, lane, way->place.head_variant, err);
     if (rc == 0)
         rc = splitter_of(&options->tail, executor, lane, way->place.tail_variant, err);
-    if (rc == 0)
-        rc = ws_route_create(&way->route, options, err);
-    if (rc == 0)
-        count_work(way, options->head, options->tail);
-    return rc;
+    return rc == 0 ? ws_route_create(&way->route, options, err) : rc;
 }
 
 static int way_create(struct ws_executor_way **out, struct ws_executor *executor,
@@ -643,6 +611,7 @@ static int way_create(struct ws_executor_way **out, struct ws_executor *executor
         return ws_error_nomem(err);
     way->lane = lane;
     way->place = *place;
+    ws_executor_count_work(&way->work, executor, place);
     int rc = executor->parts != NULL ? route_shared(way, executor, lane, &options, err)
                                      : route_cut(way, executor, lane, &options, err);
     if (rc != 0) {

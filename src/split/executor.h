@@ -25,6 +25,7 @@
 #include "core/datum.h"
 #include "core/knob.h"
 #include "core/outcome.h"
+#include "core/work.h"
 #include "device/board.h"
 #include "device/device.h"
 #include "device/sampler.h"
@@ -75,6 +76,21 @@ struct ws_executor_place {
 /* WS_E_MISMATCH as ws_executor_has. */
 int ws_executor_locate(struct ws_executor_place *out, struct ws_executor *executor,
                        const struct ws_setting *setting, struct ws_error *err);
+/* What a setting asks of the machines, for models of them; zeros where there is none. */
+struct ws_executor_work {
+    struct ws_work head;   /* of the edge, before anything is sent */
+    struct ws_work beside; /* of the edge, meanwhile */
+    struct ws_work tail;   /* of the node */
+    struct ws_work local;  /* of the edge, where it finishes what no node does */
+    double bytes;          /* that cross */
+    int has_tail;          /* as in the place */
+};
+/* WS_E_MISMATCH as ws_executor_has. */
+int ws_executor_work(struct ws_executor_work *out, struct ws_executor *executor,
+                     const struct ws_setting *setting, struct ws_error *err);
+/* Of a network with shared maps, as they run where no knob says otherwise; else NULL.
+ * Variants 0 and 1 are then its extractor and its cloud's part. */
+struct ws_halves *ws_executor_halves(const struct ws_executor *executor);
 /* The cut that a value of the cut's knob is in a variant; WS_NONE where it has none. */
 size_t ws_executor_cut(const struct ws_executor *executor, size_t variant, size_t value);
 /* A variant's model, as it runs where no knob says otherwise; its name on nodes. */

@@ -1,6 +1,6 @@
 /*
- * What an executor is made of, for its own two files: executor.c knows settings and
- * software, flight.c runs requests.
+ * What an executor is made of, for its own files: executor.c knows settings and software,
+ * burden.c what they ask of the machines, flight.c runs requests.
  */
 #ifndef WS_SPLIT_EXECUTOR_IMPL_H
 #define WS_SPLIT_EXECUTOR_IMPL_H
@@ -25,8 +25,7 @@ struct ws_executor_way {
     const struct ws_executor_lane *lane;
     struct ws_executor_place place;
     struct ws_route *route;
-    struct ws_work head_work, tail_work;
-    struct ws_work beside_work; /* of the edge's half, where maps are shared */
+    struct ws_executor_work work;
 };
 
 struct ws_executor_part {
@@ -48,6 +47,7 @@ struct ws_executor {
     size_t meter;
     struct ws_http_identity identity;
     struct ws_parts *parts; /* where maps are shared: then the variants are two of them */
+    struct ws_halves_work edge_half, cloud_half; /* likewise */
     /* Knobs of the space, WS_NONE where it has none, and what their values mean. */
     size_t cut_knob, codec_knob, encoding_knob, head_knob, tail_knob;
     size_t threads_knob, spinning_knob, provider_knob, share_knob;
@@ -62,9 +62,17 @@ struct ws_executor {
     struct ws_pool *pool;
 };
 
+/* The variants of a network with shared maps. */
+enum { WS_HEAD_PART, WS_TAIL_PART };
+
 /* The way of a setting, made where it is the first. Only the holder of the edge comes
  * here, so nothing is locked. */
 int ws_executor_way_of(struct ws_executor_way **out, struct ws_executor *executor,
                        const struct ws_setting *setting, struct ws_error *err);
+
+/* What a place asks of the machines. */
+void ws_executor_count_work(struct ws_executor_work *out,
+                            const struct ws_executor *executor,
+                            const struct ws_executor_place *place);
 
 #endif

@@ -49,7 +49,7 @@ static int start_beside(struct ws_flight *flight, struct ws_error *err)
     int rc = 0;
     if (executor->parts != NULL && executor->board != NULL)
         rc = ws_board_predict(&modelled_ms, &flight->beside_j, executor->board,
-                              &executor->board_now, &flight->way->beside_work, err);
+                              &executor->board_now, &flight->way->work.beside, err);
     return rc == 0 ? ws_passage_beside(flight->passage, modelled_ms, err) : rc;
 }
 
@@ -72,7 +72,7 @@ int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
     if (rc == 0 && !way->place.has_tail)
         rc = ws_passage_finish(flight->passage, err);
     if (rc == 0)
-        rc = stretch(flight, &flight->head_j, &way->head_work, flight->start_ns,
+        rc = stretch(flight, &flight->head_j, &way->work.head, flight->start_ns,
                      ws_passage_times(flight->passage)->total_ns, err);
     if (rc == 0)
         rc = start_beside(flight, err);
@@ -123,7 +123,7 @@ int ws_executor_local(struct ws_flight *flight, struct ws_error *err)
     int64_t start = ws_clock_now_ns();
     int rc = ws_passage_finish(flight->passage, err);
     if (rc == 0)
-        rc = stretch(flight, &flight->local_j, &flight->way->tail_work, start,
+        rc = stretch(flight, &flight->local_j, &flight->way->work.local, start,
                      ws_passage_times(flight->passage)->local_ns, err);
     if (rc != WS_E_END)
         end_phase(flight, start, rc != 0);
@@ -193,7 +193,8 @@ int ws_flight_attention(double *out, const struct ws_flight *flight, struct ws_e
 
 int64_t ws_flight_late_ns(const struct ws_flight *flight)
 {
-    return flight->late_ns;
+    int64_t beside_ns = ws_passage_times(flight->passage)->beside_late_ns;
+    return beside_ns > flight->late_ns ? beside_ns : flight->late_ns;
 }
 
 /* What the edge did while it waited. */

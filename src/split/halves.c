@@ -182,13 +182,13 @@ static int is_open(const struct ws_graph *graph, const size_t *values, size_t co
     return 0;
 }
 
-int ws_halves_edge_work(struct ws_work *out, const struct ws_halves *halves, size_t maps,
-                        struct ws_error *err)
+int ws_halves_count_work(struct ws_halves_work *out, const struct ws_halves *halves,
+                         enum ws_parts_file part, struct ws_error *err)
 {
     struct ws_model *model = NULL;
     struct ws_graph *graph = NULL;
-    struct ws_work work = {0};
-    int rc = ws_model_open(&model, halves->parts.paths[WS_PARTS_EDGE], err);
+    struct ws_halves_work work = {0};
+    int rc = ws_model_open(&model, halves->parts.paths[part], err);
     if (rc == 0)
         rc = ws_graph_create(&graph, model, err);
     if (rc == 0)
@@ -197,19 +197,24 @@ int ws_halves_edge_work(struct ws_work *out, const struct ws_halves *halves, siz
     for (size_t n = 0; rc == 0 && n < graph->node_count; n++) {
         const struct ws_node *node = &graph->nodes[n];
         struct ws_work one;
-        int times = is_open(graph, node->inputs, node->input_count) ||
-                    is_open(graph, node->outputs, node->output_count);
+        int is_each = is_open(graph, node->inputs, node->input_count) ||
+                      is_open(graph, node->outputs, node->output_count);
         ws_graph_work(&one, graph, n, n + 1);
-        for (int c = 0; c < WS_WORK_CLASS_COUNT; c++) {
-            work.macs[c] += one.macs[c] * (times ? (double)maps : 1);
-            work.bytes[c] += one.bytes[c] * (times ? (double)maps : 1);
-        }
+        ws_work_add(is_each ? &work.each : &work.once, &one);
     }
     if (rc == 0)
         *out = work;
     ws_graph_destroy(graph);
     ws_model_close(model);
     return rc;
+}
+
+struct ws_work ws_halves_work_of(const struct ws_halves_work *work, size_t maps)
+{
+    struct ws_work all = work->each;
+    ws_work_scale(&all, (double)maps);
+    ws_work_add(&all, &work->once);
+    return all;
 }
 
 static void drop(struct ws_engine_value **value)

@@ -41,10 +41,15 @@ size_t ws_halves_secondary_count(const struct ws_halves *halves, double share);
 /* As it was fitted for this share. */
 struct ws_fusion ws_halves_fusion(const struct ws_halves *halves, double share);
 
-/* What the edge's tail takes for that many maps, counted from its graph: what has no
- * fixed size there is counted for each map. */
-int ws_halves_edge_work(struct ws_work *out, const struct ws_halves *halves, size_t maps,
-                        struct ws_error *err);
+/* What a tail takes, counted from its graph: once, and what has no fixed size there for
+ * each map. */
+struct ws_halves_work {
+    struct ws_work once, each;
+};
+/* Of WS_PARTS_EDGE or WS_PARTS_CLOUD. */
+int ws_halves_count_work(struct ws_halves_work *out, const struct ws_halves *halves,
+                         enum ws_parts_file part, struct ws_error *err);
+struct ws_work ws_halves_work_of(const struct ws_halves_work *work, size_t maps);
 
 /* One request's maps. Zero-initialise; ws_division_fini. */
 struct ws_division {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 
 static const char *const names[] = {
@@ -92,6 +93,12 @@ static int read_fusion(struct ws_parts *parts, const struct ws_json *root,
     return rc;
 }
 
+/* DIR/features.json, the caller's to free. */
+static int manifest_of(char **out, const char *dir, struct ws_error *err)
+{
+    return asprintf(out, "%s/features.json", dir) < 0 ? ws_error_nomem(err) : 0;
+}
+
 int ws_parts_load(struct ws_parts *out, const char *dir, struct ws_error *err)
 {
     static const char *const keys[] = {"maps",  "extract", "select", "edge",
@@ -100,9 +107,10 @@ int ws_parts_load(struct ws_parts *out, const char *dir, struct ws_error *err)
     struct ws_parts parts = {0};
     char *path = NULL;
     int64_t maps = 0;
-    if (asprintf(&path, "%s/features.json", dir) < 0)
-        return ws_error_nomem(err);
-    int rc = ws_json_load(&doc, path, err);
+    int rc = manifest_of(&path, dir, err);
+    if (rc != 0)
+        return rc;
+    rc = ws_json_load(&doc, path, err);
     struct ws_json root = ws_json_root(&doc);
     if (rc == 0)
         rc = ws_json_only(&root, keys, err);
@@ -124,5 +132,36 @@ int ws_parts_load(struct ws_parts *out, const char *dir, struct ws_error *err)
         *out = parts;
     ws_json_doc_fini(&doc);
     free(path);
+    return rc;
+}
+
+static int add_file(struct ws_digest *digest, const char *path, struct ws_error *err)
+{
+    struct ws_map map = {0};
+    int rc = ws_map_open(&map, path, 0, err);
+    if (rc == 0)
+        ws_digest_add_sized(digest, map.data, map.size);
+    ws_map_close(&map);
+    return rc;
+}
+
+int ws_parts_digest(char out[static WS_DIGEST_TEXT], const struct ws_parts *parts,
+                    struct ws_error *err)
+{
+    struct ws_digest *digest = NULL;
+    char *manifest = NULL;
+    int rc = manifest_of(&manifest, parts->dir, err);
+    if (rc == 0)
+        rc = ws_digest_create(&digest, err);
+    if (rc == 0)
+        rc = add_file(digest, manifest, err);
+    for (int i = 0; rc == 0 && i < WS_PARTS_COUNT; i++) {
+        if (i != WS_PARTS_WHOLE)
+            rc = add_file(digest, parts->paths[i], err);
+    }
+    if (rc == 0)
+        ws_digest_finish(out, digest);
+    ws_digest_destroy(digest);
+    free(manifest);
     return rc;
 }

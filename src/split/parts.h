@@ -5,6 +5,7 @@
 #ifndef WS_SPLIT_PARTS_H
 #define WS_SPLIT_PARTS_H
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "split/fusion.h"
 
@@ -29,5 +30,9 @@ struct ws_parts {
 /* DIR/features.json. Paths are DIR's; whether the files exist is not asked. */
 int ws_parts_load(struct ws_parts *out, const char *dir, struct ws_error *err);
 void ws_parts_fini(struct ws_parts *parts);
+/* Of all that its answers depend on: the manifest and every file but the unsplit network.
+ */
+int ws_parts_digest(char out[static WS_DIGEST_TEXT], const struct ws_parts *parts,
+                    struct ws_error *err);
 
 #endif

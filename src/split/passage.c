@@ -360,6 +360,7 @@ static int settle(struct ws_passage *passage, struct ws_datum *outputs,
         times->decode_ns = added->decode_ns;
         times->local_ns = added->local_ns;
         times->beside_ns = added->beside_ns;
+        times->beside_late_ns = added->beside_late_ns;
         times->total_ns += added->total_ns;
         times->tensor_bytes = added->tensor_bytes;
         times->sent_bytes = added->sent_bytes;
@@ -419,7 +420,8 @@ int ws_passage_send(struct ws_passage *passage, struct ws_remote *remote,
     if (rc == 0)
         rc = take_outputs(outputs, passage, &reply, NULL, err);
     if (rc == 0 && passage->sharing != NULL)
-        rc = ws_sharing_fuse(&outputs[0], &added.beside_ns, passage->sharing, err);
+        rc = ws_sharing_fuse(&outputs[0], &added.beside_ns, &added.beside_late_ns,
+                             passage->sharing, err);
     if (rc == 0) {
         fill_times(&added, &remote_times);
         added.total_ns = ws_clock_now_ns() - start;
@@ -432,15 +434,21 @@ int ws_passage_send(struct ws_passage *passage, struct ws_remote *remote,
     return rc;
 }
 
-int ws_route_prepare_tail(struct ws_route *route, struct ws_error *err)
+/* Where maps are shared this is the cloud's part, which no request needs here. */
+static int load_tail(struct ws_route *route, struct ws_error *err)
 {
     int rc = 0;
     pthread_mutex_lock(&route->lock);
-    if (route->has_tail && route->halves == NULL && route->tail == NULL)
+    if (route->has_tail && route->tail == NULL)
         rc = ws_stage_create(&route->tail, route->tail_splitter, route->tail_cut,
                              route->codec, NULL, WS_STAGE_TAIL, err);
     pthread_mutex_unlock(&route->lock);
     return rc;
+}
+
+int ws_route_prepare_tail(struct ws_route *route, struct ws_error *err)
+{
+    return route->halves == NULL ? load_tail(route, err) : 0;
 }
 
 /* The wire tensor in hand that is called `name`; NULL where there is none. */
@@ -460,7 +468,7 @@ static int run_tail(struct ws_stage_result *out, const struct ws_passage *passag
                     struct ws_error *err)
 {
     struct ws_route *route = passage->route;
-    int rc = ws_route_prepare_tail(route, err);
+    int rc = load_tail(route, err);
     if (rc != 0)
         return rc;
     size_t count = ws_stage_input_count(route->tail);
@@ -479,7 +487,8 @@ static int run_tail(struct ws_stage_result *out, const struct ws_passage *passag
     return rc;
 }
 
-int ws_passage_finish(struct ws_passage *passage, struct ws_error *err)
+/* All outputs, made here: with `fuse` where maps are shared, as a node would have. */
+static int finish(struct ws_passage *passage, int fuse, struct ws_error *err)
 {
     size_t output_count = passage->route->graph->output_count;
     struct ws_passage_times added = {0};
@@ -487,12 +496,16 @@ int ws_passage_finish(struct ws_passage *passage, struct ws_error *err)
     int64_t start = ws_clock_now_ns();
     struct ws_datum *outputs = calloc(output_count + 1, sizeof(*outputs));
     int rc = outputs == NULL ? ws_error_nomem(err) : 0;
-    if (rc == 0 && passage->sharing != NULL)
+    int is_alone = passage->sharing != NULL && !fuse;
+    if (rc == 0 && is_alone)
         rc = ws_sharing_alone(&outputs[0], passage->sharing, err);
     else if (rc == 0 && passage->route->has_tail)
         rc = run_tail(&tail, passage, err);
-    if (rc == 0 && passage->sharing == NULL)
+    if (rc == 0 && !is_alone)
         rc = take_outputs(outputs, passage, NULL, &tail, err);
+    if (rc == 0 && fuse)
+        rc = ws_sharing_fuse(&outputs[0], &added.beside_ns, &added.beside_late_ns,
+                             passage->sharing, err);
     if (rc == 0) {
         added.total_ns = ws_clock_now_ns() - start;
         added.local_ns = passage->route->has_tail ? added.total_ns : 0;
@@ -501,6 +514,16 @@ int ws_passage_finish(struct ws_passage *passage, struct ws_error *err)
     ws_stage_result_fini(&tail);
     datums_free(outputs, output_count);
     return rc;
+}
+
+int ws_passage_finish(struct ws_passage *passage, struct ws_error *err)
+{
+    return finish(passage, 0, err);
+}
+
+int ws_passage_rehearse(struct ws_passage *passage, struct ws_error *err)
+{
+    return finish(passage, passage->sharing != NULL && passage->route->has_tail, err);
 }
 
 void ws_passage_describe(struct ws_remote_options *out, const struct ws_passage *passage)

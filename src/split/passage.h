@@ -67,6 +67,7 @@ struct ws_passage_times {
     int64_t decode_ns;   /* on the node and here */
     int64_t local_ns;    /* the tail, where it ran here */
     int64_t beside_ns;   /* the edge's half of shared maps, meanwhile: in none of these */
+    int64_t beside_late_ns; /* of it, what it took longer than modelled */
     int64_t total_ns;
     uint64_t tensor_bytes; /* that cross, after the codec */
     size_t sent_bytes;     /* the request's body, after the encoding */
@@ -95,6 +96,11 @@ int ws_passage_send(struct ws_passage *passage, struct ws_remote *remote,
                     struct ws_error *err);
 /* The tail here; also where there is none, to gather the outputs. WS_E_END as above. */
 int ws_passage_finish(struct ws_passage *passage, struct ws_error *err);
+
+/* The tail here as a node would have given it: where maps are shared the cloud's part,
+ * fused with the edge's half, else ws_passage_finish. What a setting's accuracy is
+ * measured by; the edge's half must have been started, as before anything is sent. */
+int ws_passage_rehearse(struct ws_passage *passage, struct ws_error *err);
 
 /* Forgets the answer and keeps the tensors in hand, for the same tail once more: what
  * measuring needs. Nobody else may be at it. */

@@ -18,7 +18,9 @@ struct ws_sharing {
     int rc;
     struct ws_error err;
     double modelled_ms;
-    int64_t beside_ns;
+    int64_t
+        start_ns; /* when it was let go: waiting for a core is part of what it takes */
+    int64_t beside_ns, late_ns;
     pthread_t thread;
     pthread_mutex_t lock; /* over joining */
     int has_thread;
@@ -96,11 +98,15 @@ static int has_edge(const struct ws_sharing *sharing)
 static void *run_edge(void *user)
 {
     struct ws_sharing *sharing = user;
-    int64_t start = ws_clock_now_ns();
+    int64_t start = sharing->start_ns;
     sharing->rc = ws_halves_edge(sharing->edge, sharing->halves, &sharing->division, 0,
                                  &sharing->err);
-    if (sharing->modelled_ms > 0)
+    if (sharing->modelled_ms > 0) {
+        int64_t late_ns =
+            ws_clock_now_ns() - start - (int64_t)(sharing->modelled_ms * 1e6);
+        sharing->late_ns = late_ns > 0 ? late_ns : 0;
         (void)ws_stretch_until(start, sharing->modelled_ms);
+    }
     sharing->beside_ns = ws_clock_now_ns() - start;
     return NULL;
 }
@@ -111,6 +117,7 @@ int ws_sharing_beside(struct ws_sharing *sharing, double modelled_ms,
     if (sharing->division.secondary_count == 0 || !has_edge(sharing))
         return 0;
     sharing->modelled_ms = modelled_ms;
+    sharing->start_ns = ws_clock_now_ns();
     int errnum = pthread_create(&sharing->thread, NULL, run_edge, sharing);
     if (errnum != 0)
         return ws_error_set_errno(err, WS_E_IO, errnum, "start a thread for half a net");
@@ -125,7 +132,7 @@ static void to_logits(float *p, size_t count)
         p[i] = logf(fmaxf(p[i], 1e-30F));
 }
 
-int ws_sharing_fuse(struct ws_datum *logits, int64_t *out_beside_ns,
+int ws_sharing_fuse(struct ws_datum *logits, int64_t *out_beside_ns, int64_t *out_late_ns,
                     struct ws_sharing *sharing, struct ws_error *err)
 {
     size_t classes = ws_halves_class_count(sharing->halves);
@@ -136,6 +143,7 @@ int ws_sharing_fuse(struct ws_datum *logits, int64_t *out_beside_ns,
             cloud->size_bytes, ws_dtype_name(cloud->dtype), classes * sizeof(float));
     join(sharing);
     *out_beside_ns = sharing->beside_ns;
+    *out_late_ns = sharing->late_ns;
     if (sharing->rc != 0) {
         if (err != NULL)
             *err = sharing->err;

@@ -29,9 +29,10 @@ int ws_sharing_attention(double *out, const struct ws_sharing *sharing,
 /* Starts the edge's half, if it has any map; it lasts modelled_ms at least. */
 int ws_sharing_beside(struct ws_sharing *sharing, double modelled_ms,
                       struct ws_error *err);
-/* Waits for the edge's half; what it took in *out_beside_ns. `logits`, FP32[1,N], are the
- * cloud's and become the answer's. */
-int ws_sharing_fuse(struct ws_datum *logits, int64_t *out_beside_ns,
+/* Waits for the edge's half; what it took goes to *out_beside_ns, and by how much that
+ * was more than modelled to *out_late_ns. `logits`, FP32[1,N], are the cloud's and become
+ * the answer's. */
+int ws_sharing_fuse(struct ws_datum *logits, int64_t *out_beside_ns, int64_t *out_late_ns,
                     struct ws_sharing *sharing, struct ws_error *err);
 /* The edge's tail alone, from all maps. */
 int ws_sharing_alone(struct ws_datum *out, struct ws_sharing *sharing,

@@ -441,15 +441,20 @@ static void test_executor_alone(void **state)
     rig_fini(&rig);
 }
 
-/* The edge's tail convolves each map it has, 3x3 into 128 at 8x8, and then 128 into 96 at
- * 4x4. */
-static void test_edge_work(void **state)
+/* Each tail convolves the maps it has, 3x3 into 128 at 8x8; then the edge's 128 into 96
+ * at 4x4. */
+static void test_work(void **state)
 {
     const struct scene *scene = *state;
     static const size_t maps[] = {1, 16, MAPS};
+    struct ws_halves_work edge, cloud;
+    assert_int_equal(ws_halves_count_work(&edge, scene->halves, WS_PARTS_EDGE, NULL), 0);
+    assert_int_equal(ws_halves_count_work(&cloud, scene->halves, WS_PARTS_CLOUD, NULL),
+                     0);
+    assert_near(cloud.each.macs[WS_WORK_CONV], edge.each.macs[WS_WORK_CONV], 0);
+    assert_true(cloud.once.macs[WS_WORK_CONV] >= edge.once.macs[WS_WORK_CONV]);
     for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
-        struct ws_work work;
-        assert_int_equal(ws_halves_edge_work(&work, scene->halves, maps[i], NULL), 0);
+        struct ws_work work = ws_halves_work_of(&edge, maps[i]);
         assert_near(work.macs[WS_WORK_CONV],
                     (double)(maps[i] * 9 * 128 * 64 + 128 * 9 * 96 * 16), 0);
         assert_true(work.bytes[WS_WORK_CONV] > 0 && work.macs[WS_WORK_MATMUL] > 0);
@@ -461,15 +466,17 @@ static double half_ms(const struct scene *scene, const struct ws_board *board,
                       size_t maps)
 {
     const struct ws_space *space = ws_board_space(board);
+    struct ws_halves_work counted;
     struct ws_setting setting;
-    struct ws_work work;
     size_t knob = 0, value = 0;
     double ms = 0, j = 0;
     ws_board_default(&setting, board);
     assert_int_equal(ws_space_find(&knob, space, "edge.cpu_khz", NULL), 0);
     assert_int_equal(ws_knob_find(&value, &space->knobs[knob], "600000", NULL), 0);
     setting.value[knob] = (uint16_t)value;
-    assert_int_equal(ws_halves_edge_work(&work, scene->halves, maps, NULL), 0);
+    assert_int_equal(ws_halves_count_work(&counted, scene->halves, WS_PARTS_EDGE, NULL),
+                     0);
+    const struct ws_work work = ws_halves_work_of(&counted, maps);
     assert_int_equal(ws_board_predict(&ms, &j, board, &setting, &work, NULL), 0);
     return ms;
 }
@@ -537,7 +544,7 @@ int main(void)
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_node_that_is_not_there),
         cmocka_unit_test(test_node_that_is_late),
-        cmocka_unit_test(test_edge_work),
+        cmocka_unit_test(test_work),
         cmocka_unit_test(test_executor),
         cmocka_unit_test(test_executor_alone),
         cmocka_unit_test(test_executor_emulated),

@@ -30,6 +30,7 @@ struct fake {
     uint64_t stream;    /* other samples */
     size_t samples, applied;
     uint32_t asked; /* union of the sides that were sampled */
+    double beside;  /* share of the edge's time that runs beside what is away */
 };
 
 static int fake_has(struct ws_rig *rig, const struct ws_setting *setting)
@@ -103,6 +104,7 @@ static int fake_sample(struct ws_rig *rig, struct ws_rig_sample *out,
             out->energy_known |= 1u << s;
         }
     }
+    out->beside_ms = fake->beside * out->ms[WS_SIDE_EDGE];
     fake->since_apply++;
     if (fake->gaps > 0) {
         fake->gaps--;
@@ -221,6 +223,35 @@ static void test_parts_are_measured_once(void **state)
     assert_int_equal(scene->fake.asked, WS_SIDES_EDGE);
     assert_near(value_of(&trial.outcome, WS_CLOUD_MS), 0, 0);
     assert_near(value_of(&trial.outcome, WS_CLOUD_ENERGY_J), 0, 0);
+}
+
+/* Sides that run at once are never sampled apart. Half of the edge's time of 17, 22 or 27
+ * ms is beside transfer and cloud, which take 11: now the one is longer, now the other,
+ * and the mean of what is longer is no less than the longer mean. */
+static void test_sides_at_once(void **state)
+{
+    struct scene *scene = *state;
+    scene->fake.base.is_whole = 1;
+    scene->fake.beside = 0.5;
+    for (uint16_t x = 0; x < 3; x++) {
+        for (int twice = 0; twice < 2; twice++) {
+            scene->fake.asked = 0;
+            struct ws_study_trial trial = run(scene, 1, x, 0);
+            double edge = value_of(&trial.outcome, WS_EDGE_MS);
+            double beside = value_of(&trial.outcome, WS_BESIDE_MS);
+            double away = value_of(&trial.outcome, WS_TRANSFER_MS) +
+                          value_of(&trial.outcome, WS_CLOUD_MS);
+            double latency = value_of(&trial.outcome, WS_LATENCY_MS);
+            assert_int_equal(trial.how, WS_HOW_WHOLE);
+            assert_int_equal(scene->fake.asked, 7);
+            assert_near(beside, edge / 2, 1e-9);
+            assert_true(latency >= edge - beside + fmax(beside, away) - 1e-9);
+            assert_near(latency, edge - beside + fmax(beside, away), 0.5);
+            /* It idles only while nothing runs beside. */
+            assert_near(value_of(&trial.outcome, WS_EDGE_ENERGY_J),
+                        0.01 * (17 + 5 * x) + 0.002 * fmax(away - beside, 0), 1e-9);
+        }
+    }
 }
 
 /* Whoever asks for a tighter interval gets it, and pays. */
@@ -361,6 +392,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_parts_are_measured_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sides_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_samples_follow_the_tolerance, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_interval_holds_the_mean, setup, teardown),
