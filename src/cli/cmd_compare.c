@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/parse.h"
 #include "base/stats.h"
 #include "cli/command.h"
 #include "cli/model_options.h"

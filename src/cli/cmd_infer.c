@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/parse.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/local.h"

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/parse.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "net/keys.h"

@@ -9,158 +9,83 @@
 #include "base/parse.h"
 #include "cli/command.h"
 #include "cli/learn_input.h"
-#include "cli/syntax.h"
+#include "cli/options.h"
 #include "policy/dvfo.h"
 
-static const char usage[] =
-    "usage: wattshed learn TESTBED.json|STUDY -o AGENT.json [OPTION ...]\n"
-    "\n"
-    "Trains DVFO's learner on a testbed, recorded or modelled, or on a study's trials,\n"
-    "on a virtual clock: which setting costs least, eta x energy + (1 - eta) x greatest\n"
-    "power x latency, for any link, eta and deadline. The agent is for the policy "
-    "`dvfo`,\n"
-    "which goes on learning while it serves. Says how far it is from the oracle, which\n"
-    "knows the link and tries every setting.\n"
-    "\n"
-    "  -o, --output FILE  write the agent\n"
-    "  --steps N          requests to learn from (default 20000)\n"
-    "  --link LO-HI       Mbit/s that training goes through (default from a twentieth\n"
-    "                     of the testbed's own to 15 times that)\n"
-    "  --fix KNOB=VALUE   leave a knob alone; may be repeated\n"
-    "  --max-power W      the greatest power in the cost (default: what the model says,\n"
-    "                     or the most that a setting draws)\n"
-    "  --min-accuracy A   below this a request gets dearer\n"
-    "  --gamma G          what the next request's cost counts (default 0.1)\n"
-    "  --no-attention     do not look at how concentrated attention is\n"
-    "  --requests N       requests of the judgement, for each of six links (default 50)\n"
-    "  --seed N           of all random choices (default 1)\n"
-    "  --json             print JSON\n"
-    "\n"
-    "example: wattshed learn etc/testbeds/dvfo-nano/testbed.json -o /tmp/agent.json\n";
-
-enum { FIXES_MAX = WS_KNOBS_MAX, LINKS = 6 };
+enum { LINKS = 6 };
 
 struct args {
     const char *output;
-    uint64_t steps, seed;
+    size_t steps;
+    uint64_t seed;
     struct ws_range link; /* 0: the default */
-    const char *fixes[FIXES_MAX];
-    size_t fix_count;
+    struct ws_cli_texts fixes;
     double max_power_w, accuracy, gamma;
     int no_attention, json;
     size_t requests;
 };
 
-enum {
-    OPT_STEPS = 256,
-    OPT_LINK,
-    OPT_FIX,
-    OPT_POWER,
-    OPT_ACCURACY,
-    OPT_GAMMA,
-    OPT_BLIND,
-    OPT_REQUESTS,
-    OPT_SEED,
-    OPT_JSON
-};
-
-static const struct option long_options[] = {
-    {"output", required_argument, NULL, 'o'},
-    {"steps", required_argument, NULL, OPT_STEPS},
-    {"link", required_argument, NULL, OPT_LINK},
-    {"fix", required_argument, NULL, OPT_FIX},
-    {"max-power", required_argument, NULL, OPT_POWER},
-    {"min-accuracy", required_argument, NULL, OPT_ACCURACY},
-    {"gamma", required_argument, NULL, OPT_GAMMA},
-    {"no-attention", no_argument, NULL, OPT_BLIND},
-    {"requests", required_argument, NULL, OPT_REQUESTS},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
-static int read_whole(uint64_t *out, const char *text, int64_t min, const char *what,
-                      struct ws_error *err)
-{
-    int64_t value = 0;
-    int rc = ws_parse_i64(&value, text, min, 1000000000, what, err);
-    if (rc == 0)
-        *out = (uint64_t)value;
-    return rc;
-}
-
-static int read_between(double *out, const char *text, double low, double high,
-                        const char *what, struct ws_error *err)
-{
-    double value = 0;
-    int rc = ws_parse_double(&value, text, what, err);
-    if (rc == 0 && !(value >= low && value <= high))
-        rc = ws_error_set(err, WS_E_USAGE, "%s %s: expected %g to %g", what, text, low,
-                          high);
-    if (rc == 0)
-        *out = value;
-    return rc;
-}
-
 /* "0.5-8". */
-static int read_link(struct ws_range *out, const char *text, struct ws_error *err)
+static int take_link(void *field, const char *text, const struct ws_cli_option *option,
+                     struct ws_error *err)
 {
     struct ws_range range = {0, 0};
     const char *dash = strchr(text, '-');
     char *low = dash == NULL ? NULL : strndup(text, (size_t)(dash - text));
+    (void)option;
     if (low == NULL)
         return ws_error_set(err, WS_E_USAGE, "--link %s: expected LO-HI in Mbit/s", text);
-    int rc = read_between(&range.low, low, 1e-3, 1e6, "--link", err);
+    int rc = ws_parse_double(&range.low, low, "--link", err);
+    if (rc == 0)
+        rc = ws_parse_double(&range.high, dash + 1, "--link", err);
+    if (rc == 0 && !(range.low >= 1e-3 && range.low <= range.high && range.high <= 1e6))
+        rc = ws_error_set(err, WS_E_USAGE, "--link %s: expected LO-HI within 0.001-1e6",
+                          text);
     free(low);
     if (rc == 0)
-        rc = read_between(&range.high, dash + 1, range.low, 1e6, "--link", err);
-    if (rc == 0)
-        *out = range;
+        *(struct ws_range *)field = range;
     return rc;
 }
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct args *args = user;
-    switch (option) {
-    case 'o':
-        args->output = value;
-        return 0;
-    case OPT_STEPS:
-        return read_whole(&args->steps, value, 1, "--steps", err);
-    case OPT_LINK:
-        return read_link(&args->link, value, err);
-    case OPT_FIX:
-        if (args->fix_count == FIXES_MAX)
-            return ws_error_set(err, WS_E_LIMIT, "--fix: more than %d knobs", FIXES_MAX);
-        args->fixes[args->fix_count++] = value;
-        return 0;
-    case OPT_POWER:
-        return read_between(&args->max_power_w, value, 1e-6, 1e6, "--max-power", err);
-    case OPT_ACCURACY:
-        return read_between(&args->accuracy, value, 0, 1, "--min-accuracy", err);
-    case OPT_GAMMA:
-        return read_between(&args->gamma, value, 0, 0.99, "--gamma", err);
-    case OPT_BLIND:
-        args->no_attention = 1;
-        return 0;
-    case OPT_REQUESTS:
-        return ws_parse_size(&args->requests, value, 1, 1000000, "--requests", err);
-    case OPT_SEED:
-        return read_whole(&args->seed, value, 0, "--seed", err);
-    default:
-        args->json = 1;
-        return 0;
-    }
-}
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("output", "FILE", struct args, output, "write the agent"),
+     .letter = 'o'},
+    {WS_CLI_SIZE("steps", "N", struct args, steps, 1, 1000000000,
+                 "requests to learn from (default 20000)")},
+    {WS_CLI_TAKE("link", "LO-HI", struct args, link, take_link,
+                 "Mbit/s that training goes through (default from a twentieth of the "
+                 "testbed's own to 15 times that)")},
+    {WS_CLI_TEXTS("fix", "KNOB=VALUE", struct args, fixes,
+                  "leave a knob alone; may be repeated")},
+    {WS_CLI_NUMBER("max-power", "W", struct args, max_power_w, 1e-6, 1e6,
+                   "the greatest power in the cost (default: what the model says, or the "
+                   "most that a setting draws)")},
+    {WS_CLI_NUMBER("min-accuracy", "A", struct args, accuracy, 0, 1,
+                   "below this a request gets dearer")},
+    {WS_CLI_NUMBER("gamma", "G", struct args, gamma, 0, 0.99,
+                   "what the next request's cost counts (default 0.1)")},
+    {WS_CLI_FLAG("no-attention", struct args, no_attention,
+                 "do not look at how concentrated attention is")},
+    {WS_CLI_SIZE("requests", "N", struct args, requests, 1, 1000000,
+                 "requests of the judgement, for each of six links (default 50)")},
+    {WS_CLI_TAKE("seed", "N", struct args, seed, ws_cli_take_seed,
+                 "of all random choices (default 1)")},
+    {WS_CLI_FLAG("json", struct args, json, "print JSON")},
+    {0},
+};
 
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "learn",
-    .usage = usage,
-    .shorts = "o:",
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "TESTBED.json|STUDY -o AGENT.json [OPTION ...]",
+    .about =
+        "Trains DVFO's learner on a testbed, recorded or modelled, or on a study's "
+        "trials, on a virtual clock: which setting costs least, eta x energy + (1 - eta) "
+        "x greatest power x latency, for any link, eta and deadline. The agent is for "
+        "the policy `dvfo`, which goes on learning while it serves. Says how far it is "
+        "from the oracle, which knows the link and tries every setting.",
+    .options = options_table,
+    .example = "example: wattshed learn etc/testbeds/dvfo-nano/testbed.json "
+               "-o /tmp/agent.json",
     .words_min = 1,
     .words_max = 1,
     .wants = "one TESTBED or STUDY is needed",
@@ -171,8 +96,8 @@ static int apply(struct ws_learn_input *input, const struct args *args,
                  struct ws_error *err)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < args->fix_count; i++)
-        rc = ws_learn_input_fix(input, args->fixes[i], err);
+    for (size_t i = 0; rc == 0 && i < args->fixes.count; i++)
+        rc = ws_learn_input_fix(input, args->fixes.at[i], err);
     if (args->link.low > 0)
         input->course.link_mbit_s = args->link;
     if (args->max_power_w > 0)
@@ -297,7 +222,7 @@ int ws_cmd_learn(int argc, char **argv)
     struct args args = {.steps = 20000, .seed = 1, .gamma = 0.1, .requests = 50};
     struct ws_error err = {0};
     int status = 0;
-    if (ws_cli_read(&status, argc, argv, &syntax, &args) != 0)
+    if (ws_cli_parse(&status, &args, argc, argv, &usage) != 0)
         return status;
     if (args.output == NULL)
         return ws_cli_usage_error("learn", "-o AGENT is missing");

@@ -10,43 +10,11 @@
 #include "base/parse.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
+#include "cli/options.h"
 #include "cli/secure_options.h"
-#include "cli/syntax.h"
 #include "core/sample.h"
 #include "node/load.h"
 #include "study/planfile.h"
-
-static const char usage[] =
-    "usage: wattshed load URL --workload FILE [--open | --closed N]\n"
-    "       wattshed load [URL] --draw N --plan PLAN [--write FILE]\n"
-    "\n"
-    "Sends a workload to a server of the Open Inference Protocol, each request with its\n"
-    "deadline, and says how many were met, what they cost as far as the server tells, "
-    "and\n"
-    "how long they took.\n"
-    "\n"
-    "  --workload FILE    CSV: index,deadline_ms[,arrival_ms][,min_accuracy]\n"
-    "  --draw N           instead: N deadlines as DynaSplit's authors draw them, Weibull "
-    "of\n"
-    "                     shape 1 between the fastest and the slowest entry of --plan "
-    "PLAN\n"
-    "  --every MS         and their arrivals (default: one after the other)\n"
-    "  --write FILE       writes the workload; without URL that is all\n"
-    "  --open             send at the arrival times, come what may; latency counts from\n"
-    "                     them (default where the workload has arrivals)\n"
-    "  --closed N         N clients, each sending its next when the last came back\n"
-    "                     (default 1 where there are no arrivals)\n"
-    "  --connections N    with --open: requests under way at most (default 64)\n"
-    "  --model NAME       (default: the first that the server says is ready)\n"
-    "  --input FILE       an input, .npy or .pb, in the model's order (default: drawn "
-    "from\n"
-    "                     the seed)\n"
-    "  --seed S           of drawn inputs (default 1)\n"
-    "  --policy NAME      to be decided by, where the server is an agent\n"
-    "  --limit N          no more than the first N requests\n"
-    "  --requests FILE    writes one CSV line a request\n"
-    "  --json             prints the result as JSON\n" WS_IDENTITY_OPTIONS_HELP "\n"
-    "example: wattshed load http://127.0.0.1:8080 --workload workload.csv --closed 4\n";
 
 struct load_options {
     struct ws_load_options load;
@@ -55,115 +23,73 @@ struct load_options {
     struct ws_workload_draw draw;
     const char *plan;
     const char *write;
-    const char *inputs[WS_GRAPH_IO_MAX];
-    size_t input_count;
+    struct ws_cli_texts inputs;
     int is_closed;
-    int64_t seed;
+    uint64_t seed;
     const char *requests;
     int json;
 };
 
-enum {
-    OPT_WORKLOAD = 256,
-    OPT_DRAW,
-    OPT_PLAN,
-    OPT_EVERY,
-    OPT_WRITE,
-    OPT_OPEN,
-    OPT_CLOSED,
-    OPT_CONNECTIONS,
-    OPT_MODEL,
-    OPT_INPUT,
-    OPT_SEED,
-    OPT_POLICY,
-    OPT_LIMIT,
-    OPT_REQUESTS,
-    OPT_JSON
-};
+/* N clients, each one after the other. */
+static int take_closed(void *field, const char *value, const struct ws_cli_option *option,
+                       struct ws_error *err)
+{
+    struct load_options *options = field;
+    (void)option;
+    options->is_closed = 1;
+    return ws_parse_size(&options->load.connections, value, 1, WS_HTTP_CONNS_MAX,
+                         "--closed", err);
+}
 
-static const struct option long_options[] = {
-    {"workload", required_argument, NULL, OPT_WORKLOAD},
-    {"draw", required_argument, NULL, OPT_DRAW},
-    {"plan", required_argument, NULL, OPT_PLAN},
-    {"every", required_argument, NULL, OPT_EVERY},
-    {"write", required_argument, NULL, OPT_WRITE},
-    {"open", no_argument, NULL, OPT_OPEN},
-    {"closed", required_argument, NULL, OPT_CLOSED},
-    {"connections", required_argument, NULL, OPT_CONNECTIONS},
-    {"model", required_argument, NULL, OPT_MODEL},
-    {"input", required_argument, NULL, OPT_INPUT},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"policy", required_argument, NULL, OPT_POLICY},
-    {"limit", required_argument, NULL, OPT_LIMIT},
-    {"requests", required_argument, NULL, OPT_REQUESTS},
-    {"json", no_argument, NULL, OPT_JSON},
-    WS_IDENTITY_LONG_OPTIONS,
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("workload", "FILE", struct load_options, workload,
+                 "CSV: index,deadline_ms[,arrival_ms][,min_accuracy]")},
+    {WS_CLI_SIZE(
+        "draw", "N", struct load_options, draw.count, 2, WS_WORKLOAD_MAX,
+        "instead: N deadlines as DynaSplit's authors draw them, Weibull of shape "
+        "1 between the fastest and the slowest entry of --plan")},
+    {WS_CLI_TEXT("plan", "PLAN", struct load_options, plan, "of --draw")},
+    {WS_CLI_NUMBER("every", "MS", struct load_options, draw.every_ms, 0, 1e9,
+                   "and their arrivals (default: one after the other)")},
+    {WS_CLI_TEXT("write", "FILE", struct load_options, write,
+                 "writes the workload; without URL that is all")},
+    {WS_CLI_FLAG("open", struct load_options, load.is_open,
+                 "send at the arrival times, come what may; latency counts from them "
+                 "(default where the workload has arrivals)")},
+    {WS_CLI_TAKE_WHOLE("closed", "N", take_closed,
+                       "N clients, each sending its next when the last came back "
+                       "(default 1 where there are no arrivals)")},
+    {WS_CLI_SIZE("connections", "N", struct load_options, load.connections, 1,
+                 WS_HTTP_CONNS_MAX,
+                 "with --open: requests under way at most (default 64)")},
+    {WS_CLI_TEXT("model", "NAME", struct load_options, load.model,
+                 "(default: the first that the server says is ready)")},
+    {WS_CLI_TEXTS("input", "FILE", struct load_options, inputs,
+                  "an input, .npy or .pb, in the model's order (default: drawn from the "
+                  "seed)")},
+    {WS_CLI_TAKE("seed", "S", struct load_options, seed, ws_cli_take_seed,
+                 "of drawn inputs (default 1)")},
+    {WS_CLI_TEXT("policy", "NAME", struct load_options, load.policy,
+                 "to be decided by, where the server is an agent")},
+    {WS_CLI_SIZE("limit", "N", struct load_options, load.limit, 1, WS_WORKLOAD_MAX,
+                 "no more than the first N requests")},
+    {WS_CLI_TEXT("requests", "FILE", struct load_options, requests,
+                 "writes one CSV line a request")},
+    {WS_CLI_FLAG("json", struct load_options, json, "prints the result as JSON")},
+    {WS_CLI_GROUP(ws_identity_cli, struct load_options, identity)},
     {0},
 };
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct load_options *options = user;
-    struct ws_load_options *load = &options->load;
-    switch (option) {
-    case OPT_WORKLOAD:
-        options->workload = value;
-        return 0;
-    case OPT_DRAW:
-        return ws_parse_size(&options->draw.count, value, 2, WS_WORKLOAD_MAX, "--draw",
-                             err);
-    case OPT_PLAN:
-        options->plan = value;
-        return 0;
-    case OPT_EVERY:
-        return ws_parse_double(&options->draw.every_ms, value, "--every", err);
-    case OPT_WRITE:
-        options->write = value;
-        return 0;
-    case OPT_OPEN:
-        load->is_open = 1;
-        return 0;
-    case OPT_CLOSED:
-        options->is_closed = 1;
-        return ws_parse_size(&load->connections, value, 1, WS_HTTP_CONNS_MAX, "--closed",
-                             err);
-    case OPT_CONNECTIONS:
-        return ws_parse_size(&load->connections, value, 1, WS_HTTP_CONNS_MAX,
-                             "--connections", err);
-    case OPT_MODEL:
-        load->model = value;
-        return 0;
-    case OPT_INPUT:
-        if (options->input_count == WS_GRAPH_IO_MAX)
-            return ws_error_set(err, WS_E_LIMIT, "more than %d inputs", WS_GRAPH_IO_MAX);
-        options->inputs[options->input_count++] = value;
-        return 0;
-    case OPT_SEED:
-        return ws_parse_i64(&options->seed, value, 0, INT64_MAX, "--seed", err);
-    case OPT_POLICY:
-        load->policy = value;
-        return 0;
-    case OPT_LIMIT:
-        return ws_parse_size(&load->limit, value, 1, WS_WORKLOAD_MAX, "--limit", err);
-    case OPT_REQUESTS:
-        options->requests = value;
-        return 0;
-    case OPT_JSON:
-        options->json = 1;
-        return 0;
-    default:
-        return ws_identity_options_take(&options->identity, option, value, err);
-    }
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "load",
-    .usage = usage,
-    .shorts = "",
-    .longs = long_options,
-    .take = take_option,
-    .words_min = 0,
+    .synopsis = "URL --workload FILE [--open | --closed N]\n"
+                "[URL] --draw N --plan PLAN [--write FILE]",
+    .about = "Sends a workload to a server of the Open Inference Protocol, each request "
+             "with its deadline, and says how many were met, what they cost as far as "
+             "the server tells, and how long they took.",
+    .options = options_table,
+    .example = "example: wattshed load http://127.0.0.1:8080 --workload workload.csv "
+               "--closed 4",
     .words_max = 1,
     .wants = "one URL at most",
 };
@@ -171,7 +97,7 @@ static const struct ws_cli_syntax syntax = {
 /* 0, or 1 with an exit status. */
 static int parse(struct load_options *options, int *status, int argc, char **argv)
 {
-    if (ws_cli_read(status, argc, argv, &syntax, options) != 0)
+    if (ws_cli_parse(status, options, argc, argv, &usage) != 0)
         return 1;
     options->load.url = argv[optind];
     if ((options->workload == NULL) == (options->draw.count == 0))
@@ -192,12 +118,12 @@ static int make_inputs(struct ws_oip_tensor *out, const struct load_options *opt
                        const struct ws_oip_model *model, struct ws_error *err)
 {
     int rc = 0;
-    if (options->input_count > 0 && options->input_count != model->input_count)
+    if (options->inputs.count > 0 && options->inputs.count != model->input_count)
         return ws_error_set(err, WS_E_USAGE, "%zu inputs for \"%.200s\", which takes %zu",
-                            options->input_count, model->name, model->input_count);
-    for (size_t i = 0; rc == 0 && i < options->input_count; i++)
-        rc = ws_inputs_load_port(&out[i], model, options->inputs[i], i, err);
-    for (size_t i = 0; rc == 0 && options->input_count == 0 && i < model->input_count;
+                            options->inputs.count, model->name, model->input_count);
+    for (size_t i = 0; rc == 0 && i < options->inputs.count; i++)
+        rc = ws_inputs_load_port(&out[i], model, options->inputs.at[i], i, err);
+    for (size_t i = 0; rc == 0 && options->inputs.count == 0 && i < model->input_count;
          i++) {
         const struct ws_oip_port *port = &model->inputs[i];
         out[i].name = strdup(port->name);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/parse.h"
 #include "cli/command.h"
 #include "cli/emulation.h"
 #include "cli/metering.h"

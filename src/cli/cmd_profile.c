@@ -9,68 +9,11 @@
 #include "cli/cluster_measure.h"
 #include "cli/command.h"
 #include "cli/model_options.h"
+#include "cli/options.h"
 #include "cli/plan_study.h"
 #include "cli/secure_options.h"
-#include "cli/syntax.h"
 #include "profile/planning.h"
 #include "profile/profiling.h"
-
-static const char usage[] =
-    "usage: wattshed profile MODEL [--variant NAME=FILE ...] [--edge BOARD|local]\n"
-    "                        --node URL -o STUDY [OPTION ...]\n"
-    "       wattshed profile --cluster FILE --data X -o STUDY [OPTION ...]\n"
-    "\n"
-    "Measures the settings of a model and two machines and searches for the ones worth\n"
-    "choosing from. Trials go into STUDY as they finish; run the same line again after "
-    "an\n"
-    "interruption, and it goes on. Each part of a setting is measured once: warm-up "
-    "until\n"
-    "steady, then samples until their mean is known; a share of what is composed of "
-    "known\n"
-    "parts is measured from end to end all the same, to say how far composing is off.\n"
-    "MODEL may be the folder of a network whose feature maps are shared (docs/dvfo.md):\n"
-    "its knob is `share`, and every setting is measured from end to end.\n"
-    "\n"
-    "  --cluster FILE     instead: measures the nodes and variants of a cluster "
-    "(images/s,\n"
-    "                     J/image, accuracy, delay, link) for `wattshed distribute "
-    "--study`,\n"
-    "                     with --data (a folder, or .npy without labels), "
-    "--data-limit,\n"
-    "                     --timeout and --json\n"
-    "  --edge BOARD       the edge: local for this machine (default), else a board to\n"
-    "                     emulate, by name or file, e.g. rpi4-coral\n"
-    "  --node URL         hosts the tails: a `wattshed node` with the same models\n"
-    "  --cloud BOARD      a model of the node's machine, for the first guess\n"
-    "  --link RATE[,DELAY]  emulates a link to the node: Mbit/s, and ms one way\n"
-    "  --variant NAME=FILE  another form of the model; MODEL itself is \"base\"\n"
-    "  --testbed FILE     the space of knobs (default: STUDY's name with the ending\n"
-    "                     .testbed.json, which is written first where it is not there)\n"
-    "  --data DIR         labelled data (IDX, .npy, CIFAR's .bin, or tensors with\n"
-    "                     labels.txt): measures accuracy as well\n"
-    "  --data-limit N     samples of it (default 500)\n"
-    "  --data-scale F     bytes are multiplied by F where the model wants floats\n"
-    "                     (default 1/255)\n"
-    "  --search S         as in `wattshed plan` (default guided)\n"
-    "  --budget F|N       trials: a share of the settings up to 1, or a number above\n"
-    "                     (default 0.05, but 12 at least)\n"
-    "  --tolerance F      half the 95 % interval of a mean, over the mean (default "
-    "0.02)\n"
-    "  --samples N        at most, for one measurement (default 200)\n"
-    "  --check F          share of composed settings to measure whole (default 0.1)\n"
-    "  --seed N           of all random choices (default 1)\n"
-    "  --virtual          nothing runs: samples are drawn around what the models of "
-    "edge\n"
-    "                     (--edge BOARD) and node (--cloud BOARD) predict\n"
-    "  --plan FILE        write the plan as well\n"
-    "  --plot FILE        draw trials and front, .svg or .png\n"
-    "  --timeout MS       of one request (default 30000)\n"
-    "  -o STUDY           the study, an SQLite file\n"
-    "  --json             print JSON\n" WS_IDENTITY_OPTIONS_HELP WS_MODEL_OPTIONS_HELP
-    "\n"
-    "example: wattshed node --listen 127.0.0.1:8000 etc/demo/digits.onnx &\n"
-    "         wattshed profile etc/demo/digits.onnx --edge rpi4-coral \\\n"
-    "             --node http://127.0.0.1:8000 --link 20,2 --budget 40 -o digits.study\n";
 
 enum { VARIANTS_MAX = 16 };
 
@@ -89,58 +32,6 @@ struct profile_options {
     size_t invalid;
 };
 
-enum {
-    OPT_CLUSTER = 256,
-    OPT_EDGE,
-    OPT_NODE,
-    OPT_CLOUD,
-    OPT_LINK,
-    OPT_VARIANT,
-    OPT_TESTBED,
-    OPT_DATA,
-    OPT_DATA_LIMIT,
-    OPT_DATA_SCALE,
-    OPT_SEARCH,
-    OPT_BUDGET,
-    OPT_TOLERANCE,
-    OPT_SAMPLES,
-    OPT_CHECK,
-    OPT_SEED,
-    OPT_VIRTUAL,
-    OPT_PLAN,
-    OPT_PLOT,
-    OPT_TIMEOUT,
-    OPT_JSON
-};
-
-static const struct option long_options[] = {
-    {"cluster", required_argument, NULL, OPT_CLUSTER},
-    {"edge", required_argument, NULL, OPT_EDGE},
-    {"node", required_argument, NULL, OPT_NODE},
-    {"cloud", required_argument, NULL, OPT_CLOUD},
-    {"link", required_argument, NULL, OPT_LINK},
-    {"variant", required_argument, NULL, OPT_VARIANT},
-    {"testbed", required_argument, NULL, OPT_TESTBED},
-    {"data", required_argument, NULL, OPT_DATA},
-    {"data-limit", required_argument, NULL, OPT_DATA_LIMIT},
-    {"data-scale", required_argument, NULL, OPT_DATA_SCALE},
-    {"search", required_argument, NULL, OPT_SEARCH},
-    {"budget", required_argument, NULL, OPT_BUDGET},
-    {"tolerance", required_argument, NULL, OPT_TOLERANCE},
-    {"samples", required_argument, NULL, OPT_SAMPLES},
-    {"check", required_argument, NULL, OPT_CHECK},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"virtual", no_argument, NULL, OPT_VIRTUAL},
-    {"plan", required_argument, NULL, OPT_PLAN},
-    {"plot", required_argument, NULL, OPT_PLOT},
-    {"timeout", required_argument, NULL, OPT_TIMEOUT},
-    {"json", no_argument, NULL, OPT_JSON},
-    WS_IDENTITY_LONG_OPTIONS,
-    WS_MODEL_LONG_OPTIONS,
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
 /* A number within bounds, both included. */
 static int take_number(double *out, const char *text, const char *what, double min,
                        double max, struct ws_error *err)
@@ -156,9 +47,11 @@ static int take_number(double *out, const char *text, const char *what, double m
 }
 
 /* RATE or RATE,DELAY. */
-static int take_link(struct ws_profiling_options *options, const char *text,
+static int take_link(void *field, const char *text, const struct ws_cli_option *option,
                      struct ws_error *err)
 {
+    struct ws_profiling_options *options = field;
+    (void)option;
     const char *comma = strchr(text, ',');
     char *rate = comma == NULL ? strdup(text) : strndup(text, (size_t)(comma - text));
     if (rate == NULL)
@@ -170,9 +63,11 @@ static int take_link(struct ws_profiling_options *options, const char *text,
     return rc;
 }
 
-static int take_variant(struct profile_options *options, const char *text,
+static int take_variant(void *field, const char *text, const struct ws_cli_option *option,
                         struct ws_error *err)
 {
+    struct profile_options *options = field;
+    (void)option;
     size_t at = options->profiling.variant_count;
     const char *equals = strchr(text, '=');
     if (equals == NULL || equals == text || equals[1] == '\0')
@@ -194,101 +89,99 @@ static int take_variant(struct profile_options *options, const char *text,
     return 0;
 }
 
-static int take_budget(double *out, const char *text, struct ws_error *err)
+static int take_seed(void *field, const char *value, const struct ws_cli_option *option,
+                     struct ws_error *err)
 {
-    double budget = 0;
-    int rc = take_number(&budget, text, "--budget", 1e-9, 1e9, err);
-    if (rc == 0 && budget > 1 && budget != floor(budget))
-        rc = ws_error_set(err, WS_E_USAGE,
-                          "--budget %s: expected a share up to 1 or a number of trials",
-                          text);
-    if (rc == 0)
-        *out = budget;
+    struct ws_profiling_options *options = field;
+    int rc = ws_cli_take_seed(&options->seed, value, option, err);
+    options->measure.seed = options->seed;
     return rc;
 }
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct profile_options *options = user;
-    struct ws_profiling_options *profiling = &options->profiling;
-    int64_t seed = 0;
-    int rc = 0;
-    switch (option) {
-    case 'o':
-        profiling->study_path = value;
-        return 0;
-    case OPT_CLUSTER:
-        options->cluster = value;
-        return 0;
-    case OPT_EDGE:
-        profiling->edge = value;
-        return 0;
-    case OPT_NODE:
-        profiling->url = value;
-        return 0;
-    case OPT_CLOUD:
-        profiling->cloud = value;
-        return 0;
-    case OPT_LINK:
-        return take_link(profiling, value, err);
-    case OPT_VARIANT:
-        return take_variant(options, value, err);
-    case OPT_TESTBED:
-        profiling->testbed_path = value;
-        return 0;
-    case OPT_DATA:
-        profiling->data = value;
-        return 0;
-    case OPT_DATA_LIMIT:
-        return ws_parse_size(&profiling->data_limit, value, 1, 10000000, "--data-limit",
-                             err);
-    case OPT_DATA_SCALE:
-        return take_number(&profiling->data_scale, value, "--data-scale", -1e9, 1e9, err);
-    case OPT_SEARCH:
-        profiling->search = value;
-        return 0;
-    case OPT_BUDGET:
-        return take_budget(&profiling->budget, value, err);
-    case OPT_TOLERANCE:
-        return take_number(&profiling->measure.tolerance, value, "--tolerance", 1e-4, 1,
-                           err);
-    case OPT_SAMPLES:
-        return ws_parse_size(&profiling->measure.samples_max, value, 2, 1000000,
-                             "--samples", err);
-    case OPT_CHECK:
-        return take_number(&profiling->measure.check_share, value, "--check", 0, 1, err);
-    case OPT_SEED:
-        rc = ws_parse_i64(&seed, value, 0, INT64_MAX, "--seed", err);
-        profiling->seed = profiling->measure.seed = (uint64_t)seed;
-        return rc;
-    case OPT_VIRTUAL:
-        profiling->is_virtual = 1;
-        return 0;
-    case OPT_PLAN:
-        options->plan.plan_path = value;
-        return 0;
-    case OPT_PLOT:
-        options->plan.plot_path = value;
-        return 0;
-    case OPT_TIMEOUT:
-        return ws_parse_i64(&profiling->timeout_ms, value, 1, 86400000, "--timeout", err);
-    case OPT_JSON:
-        options->plan.json = 1;
-        return 0;
-    default:
-        if (option >= WS_OPT_LISTEN)
-            return ws_identity_options_take(&options->identity, option, value, err);
-        return ws_model_options_take(&options->model, option, value, err);
-    }
-}
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT(
+        "cluster", "FILE", struct profile_options, cluster,
+        "instead: measures the nodes and variants of a cluster (images/s, "
+        "J/image, accuracy, delay, link) for `wattshed distribute --study`, with "
+        "--data (a folder, or .npy without labels), --data-limit, --timeout and "
+        "--json")},
+    {WS_CLI_TEXT("edge", "BOARD", struct profile_options, profiling.edge,
+                 "the edge: local for this machine (default), else a board to emulate, "
+                 "by name or file, e.g. rpi4-coral")},
+    {WS_CLI_TEXT("node", "URL", struct profile_options, profiling.url,
+                 "hosts the tails: a `wattshed node` with the same models")},
+    {WS_CLI_TEXT("cloud", "BOARD", struct profile_options, profiling.cloud,
+                 "a model of the node's machine, for the first guess")},
+    {WS_CLI_TAKE("link", "RATE[,DELAY]", struct profile_options, profiling, take_link,
+                 "emulates a link to the node: Mbit/s, and ms one way")},
+    {WS_CLI_TAKE_WHOLE("variant", "NAME=FILE", take_variant,
+                       "another form of the model; MODEL itself is \"base\"")},
+    {WS_CLI_TEXT("testbed", "FILE", struct profile_options, profiling.testbed_path,
+                 "the space of knobs (default: STUDY's name with the ending "
+                 ".testbed.json, which is written first where it is not there)")},
+    {WS_CLI_TEXT("data", "DIR", struct profile_options, profiling.data,
+                 "labelled data (IDX, .npy, CIFAR's .bin, or tensors with labels.txt): "
+                 "measures accuracy as well")},
+    {WS_CLI_SIZE("data-limit", "N", struct profile_options, profiling.data_limit, 1,
+                 10000000, "samples of it (default 500)")},
+    {WS_CLI_NUMBER("data-scale", "F", struct profile_options, profiling.data_scale, -1e9,
+                   1e9,
+                   "bytes are multiplied by F where the model wants floats (default "
+                   "1/255)")},
+    {WS_CLI_TEXT("search", "S", struct profile_options, profiling.search,
+                 "as in `wattshed plan` (default guided)")},
+    {WS_CLI_TAKE("budget", "F|N", struct profile_options, profiling.budget,
+                 ws_cli_take_budget,
+                 "trials: a share of the settings up to 1, or a number above (default "
+                 "0.05, but 12 at least)")},
+    {WS_CLI_NUMBER("tolerance", "F", struct profile_options, profiling.measure.tolerance,
+                   1e-4, 1,
+                   "half the 95 % interval of a mean, over the mean (default "
+                   "0.02)")},
+    {WS_CLI_SIZE("samples", "N", struct profile_options, profiling.measure.samples_max, 2,
+                 1000000, "at most, for one measurement (default 200)")},
+    {WS_CLI_NUMBER("check", "F", struct profile_options, profiling.measure.check_share, 0,
+                   1, "share of composed settings to measure whole (default 0.1)")},
+    {WS_CLI_TAKE("seed", "N", struct profile_options, profiling, take_seed,
+                 "of all random choices (default 1)")},
+    {WS_CLI_FLAG("virtual", struct profile_options, profiling.is_virtual,
+                 "nothing runs: samples are drawn around what the models of edge (--edge "
+                 "BOARD) and node (--cloud BOARD) predict")},
+    {WS_CLI_TEXT("plan", "FILE", struct profile_options, plan.plan_path,
+                 "write the plan as well")},
+    {WS_CLI_TEXT("plot", "FILE", struct profile_options, plan.plot_path,
+                 "draw trials and front, .svg or .png")},
+    {WS_CLI_WHOLE("timeout", "MS", struct profile_options, profiling.timeout_ms, 1,
+                  86400000, "of one request (default 30000)")},
+    {WS_CLI_TEXT("output", "STUDY", struct profile_options, profiling.study_path,
+                 "the study, an SQLite file"),
+     .letter = 'o'},
+    {WS_CLI_FLAG("json", struct profile_options, plan.json, "print JSON")},
+    {WS_CLI_GROUP(ws_identity_cli, struct profile_options, identity)},
+    {WS_CLI_GROUP(ws_model_cli, struct profile_options, model)},
+    {0},
+};
 
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "profile",
-    .usage = usage,
-    .shorts = "o:",
-    .longs = long_options,
-    .take = take_option,
-    .words_min = 0,
+    .synopsis = "MODEL [--variant NAME=FILE ...] [--edge BOARD|local]\n"
+                " --node URL -o STUDY [OPTION ...]\n"
+                "--cluster FILE --data X -o STUDY [OPTION ...]",
+    .about =
+        "Measures the settings of a model and two machines and searches for the ones "
+        "worth choosing from. Trials go into STUDY as they finish; run the same line "
+        "again after an interruption, and it goes on. Each part of a setting is measured "
+        "once: warm-up until steady, then samples until their mean is known; a share of "
+        "what is composed of known parts is measured from end to end all the same, to "
+        "say how far composing is off. MODEL may be the folder of a network whose "
+        "feature "
+        "maps are shared (docs/dvfo.md): its knob is `share`, and every setting is "
+        "measured from end to end.",
+    .options = options_table,
+    .example = "example: wattshed node --listen 127.0.0.1:8000 etc/demo/digits.onnx &\n"
+               "         wattshed profile etc/demo/digits.onnx --edge rpi4-coral \\\n"
+               "             --node http://127.0.0.1:8000 --link 20,2 --budget 40 \\\n"
+               "             -o digits.study",
     .words_max = 1,
     .wants = "one MODEL is needed",
 };
@@ -419,7 +312,7 @@ int ws_cmd_profile(int argc, char **argv)
     ws_model_options_init(&options.model);
     ws_measure_defaults(&profiling->measure);
     options.variants[0].name = "base";
-    if (ws_cli_read(&status, argc, argv, &syntax, &options) != 0)
+    if (ws_cli_parse(&status, &options, argc, argv, &usage) != 0)
         goto out;
     options.variants[0].path = argv[optind]; /* NULL: none is given */
     profiling->variants = options.variants;

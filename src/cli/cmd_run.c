@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/parse.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/local.h"

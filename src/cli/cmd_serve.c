@@ -7,49 +7,9 @@
 
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/secure_options.h"
 #include "cli/serve_crew.h"
-#include "cli/syntax.h"
-
-static const char usage[] =
-    "usage: wattshed serve PLAN --model FILE [--node URL ...] [OPTION ...]\n"
-    "\n"
-    "The edge daemon: clients send requests of the Open Inference Protocol v2, with a\n"
-    "deadline as the parameter `timeout` (microseconds); for each it chooses a setting "
-    "of\n"
-    "the plan, runs the head here and the tail on a node, and finishes here what no "
-    "node\n"
-    "gives in time. Without a node it serves from this machine alone.\n"
-    "\n"
-    "  --config FILE      an INI file (etc/wattshed.ini shows all keys); options given "
-    "here\n"
-    "                     come before it\n"
-    "  --model FILE       the network\n"
-    "  --variant NAME=FILE  another form of it; --model itself is \"base\"\n"
-    "  --node URL         hosts the tails; several may be given\n"
-    "  --cluster FILE     nodes that batches with the parameter images_per_s are shared\n"
-    "                     among, as in `wattshed distribute`\n"
-    "  --testbed FILE     baselines, costs of switching and samples behind the plan\n"
-    "  --emulate BOARD    run as if on that board of etc/devices, e.g. rpi4-coral; "
-    "energy\n"
-    "                     is then modelled\n"
-    "  --listen ADDR:PORT where to listen (default 127.0.0.1:8080); port 0 is any free "
-    "one\n"
-    "  --insecure         allow an address that others can reach\n"
-    "  --policy NAME      to decide by where a request asks for none (default wattshed;\n"
-    "                     fastest for a plan that knows no energy)\n"
-    "  --threads N        of one run (default: one for each core)\n"
-    "  --set SECTION.KEY=VALUE  any key of the configuration\n"
-    "  --log LEVEL        error, warning, info or debug (one line a request)\n"
-    "\n"
-    "Prints the address once it is ready. SIGHUP loads plan and configuration anew, "
-    "SIGTERM\n"
-    "lets requests finish, gives the hardware back and ends. /metrics is for "
-    "Prometheus.\n"
-    "example:\n"
-    "  wattshed node etc/demo/digits.onnx &\n"
-    "  wattshed serve plan.json --model etc/demo/digits.onnx \\\n"
-    "      --node http://127.0.0.1:8000\n";
 
 enum { SETTINGS_MAX = 64, KEY_MAX = 64 };
 
@@ -64,40 +24,6 @@ struct serve_options {
     size_t setting_count;
 };
 
-enum {
-    OPT_CONFIG = 256,
-    OPT_MODEL,
-    OPT_VARIANT,
-    OPT_NODE,
-    OPT_CLUSTER,
-    OPT_TESTBED,
-    OPT_EMULATE,
-    OPT_LISTEN,
-    OPT_INSECURE,
-    OPT_POLICY,
-    OPT_THREADS,
-    OPT_SET,
-    OPT_LOG
-};
-
-static const struct option long_options[] = {
-    {"config", required_argument, NULL, OPT_CONFIG},
-    {"model", required_argument, NULL, OPT_MODEL},
-    {"variant", required_argument, NULL, OPT_VARIANT},
-    {"node", required_argument, NULL, OPT_NODE},
-    {"cluster", required_argument, NULL, OPT_CLUSTER},
-    {"testbed", required_argument, NULL, OPT_TESTBED},
-    {"emulate", required_argument, NULL, OPT_EMULATE},
-    {"listen", required_argument, NULL, OPT_LISTEN},
-    {"insecure", no_argument, NULL, OPT_INSECURE},
-    {"policy", required_argument, NULL, OPT_POLICY},
-    {"threads", required_argument, NULL, OPT_THREADS},
-    {"set", required_argument, NULL, OPT_SET},
-    {"log", required_argument, NULL, OPT_LOG},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
 static int keep(struct serve_options *options, const char *section, size_t section_size,
                 const char *key, size_t key_size, const char *value, struct ws_error *err)
 {
@@ -110,57 +36,90 @@ static int keep(struct serve_options *options, const char *section, size_t secti
     return 0;
 }
 
-static int take_set(struct serve_options *options, const char *value,
+static int take_set(void *field, const char *value, const struct ws_cli_option *option,
                     struct ws_error *err)
 {
+    (void)option;
     const char *dot = strchr(value, '.'), *equals = strchr(value, '=');
     if (dot == NULL || equals == NULL || dot > equals)
         return ws_error_set(err, WS_E_USAGE,
                             "--set: expected SECTION.KEY=VALUE, got \"%.64s\"", value);
-    return keep(options, value, (size_t)(dot - value), dot + 1,
-                (size_t)(equals - dot - 1), equals + 1, err);
+    return keep(field, value, (size_t)(dot - value), dot + 1, (size_t)(equals - dot - 1),
+                equals + 1, err);
 }
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
+/* An option that is short for a key of the configuration. */
+static int take_key(void *field, const char *value, const struct ws_cli_option *option,
+                    struct ws_error *err)
 {
     static const struct {
-        int option;
-        const char *section, *key, *value;
-    } shorthands[] = {
-        {OPT_MODEL, "model", "variant", NULL},
-        {OPT_VARIANT, "model", "variant", NULL},
-        {OPT_NODE, "nodes", "url", NULL},
-        {OPT_CLUSTER, "batch", "cluster", NULL},
-        {OPT_TESTBED, "model", "testbed", NULL},
-        {OPT_EMULATE, "model", "emulate", NULL},
-        {OPT_LISTEN, "serve", "listen", NULL},
-        {OPT_INSECURE, "serve", "insecure", "yes"},
-        {OPT_POLICY, "agent", "policy", NULL},
-        {OPT_THREADS, "model", "threads", NULL},
-        {OPT_LOG, "serve", "log", NULL},
+        const char *option, *section, *key;
+    } keys[] = {
+        {"model", "model", "variant"},   {"variant", "model", "variant"},
+        {"node", "nodes", "url"},        {"cluster", "batch", "cluster"},
+        {"testbed", "model", "testbed"}, {"emulate", "model", "emulate"},
+        {"listen", "serve", "listen"},   {"insecure", "serve", "insecure"},
+        {"policy", "agent", "policy"},   {"threads", "model", "threads"},
+        {"log", "serve", "log"},
     };
-    struct serve_options *options = user;
-    if (option == OPT_CONFIG) {
-        options->config = value;
-        return 0;
-    }
-    if (option == OPT_SET)
-        return take_set(options, value, err);
-    for (size_t i = 0; i < sizeof(shorthands) / sizeof(shorthands[0]); i++) {
-        if (shorthands[i].option == option)
-            return keep(options, shorthands[i].section, strlen(shorthands[i].section),
-                        shorthands[i].key, strlen(shorthands[i].key),
-                        shorthands[i].value != NULL ? shorthands[i].value : value, err);
-    }
-    return WS_E_USAGE;
+    size_t i = 0;
+    while (strcmp(keys[i].option, option->name) != 0)
+        i++;
+    return keep(field, keys[i].section, strlen(keys[i].section), keys[i].key,
+                strlen(keys[i].key), value != NULL ? value : "yes", err);
 }
 
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("config", "FILE", struct serve_options, config,
+                 "an INI file (etc/wattshed.ini shows all keys); options given here come "
+                 "before it")},
+    {WS_CLI_TAKE_WHOLE("model", "FILE", take_key, "the network")},
+    {WS_CLI_TAKE_WHOLE("variant", "NAME=FILE", take_key,
+                       "another form of it; --model itself is \"base\"")},
+    {WS_CLI_TAKE_WHOLE("node", "URL", take_key, "hosts the tails; several may be given")},
+    {WS_CLI_TAKE_WHOLE("cluster", "FILE", take_key,
+                       "nodes that batches with the parameter images_per_s are shared "
+                       "among, as in `wattshed distribute`")},
+    {WS_CLI_TAKE_WHOLE("testbed", "FILE", take_key,
+                       "baselines, costs of switching and samples behind the plan")},
+    {WS_CLI_TAKE_WHOLE("emulate", "BOARD", take_key,
+                       "run as if on that board of etc/devices, e.g. rpi4-coral; energy "
+                       "is then modelled")},
+    {WS_CLI_TAKE_WHOLE("listen", "ADDR:PORT", take_key,
+                       "where to listen (default 127.0.0.1:8080); port 0 is any free "
+                       "one")},
+    {.name = "insecure",
+     .help = "allow an address that others can reach",
+     .kind = WS_CLI_IS_TAKEN,
+     .take = take_key},
+    {WS_CLI_TAKE_WHOLE("policy", "NAME", take_key,
+                       "to decide by where a request asks for none (default wattshed; "
+                       "fastest for a plan that knows no energy)")},
+    {WS_CLI_TAKE_WHOLE("threads", "N", take_key,
+                       "of one run (default: one for each core)")},
+    {WS_CLI_TAKE_WHOLE("set", "SECTION.KEY=VALUE", take_set,
+                       "any key of the configuration")},
+    {WS_CLI_TAKE_WHOLE("log", "LEVEL", take_key,
+                       "error, warning, info or debug (one line a request)")},
+    {0},
+};
+
+static const struct ws_cli_usage usage = {
     .command = "serve",
-    .usage = usage,
-    .shorts = "",
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "PLAN --model FILE [--node URL ...] [OPTION ...]",
+    .about =
+        "The edge daemon: clients send requests of the Open Inference Protocol v2, with "
+        "a deadline as the parameter `timeout` (microseconds); for each it chooses a "
+        "setting of the plan, runs the head here and the tail on a node, and finishes "
+        "here what no node gives in time. Without a node it serves from this machine "
+        "alone.\n\n"
+        "Prints the address once it is ready. SIGHUP loads plan and configuration anew, "
+        "SIGTERM lets requests finish, gives the hardware back and ends. /metrics is for "
+        "Prometheus.",
+    .options = options_table,
+    .example = "example: wattshed node etc/demo/digits.onnx &\n"
+               "         wattshed serve plan.json --model etc/demo/digits.onnx \\\n"
+               "             --node http://127.0.0.1:8000",
     .words_min = 1,
     .words_max = 1,
     .wants = "one PLAN is needed",
@@ -269,7 +228,7 @@ int ws_cmd_serve(int argc, char **argv)
         (void)ws_error_nomem(&err);
         return ws_cli_fail(&err);
     }
-    if (ws_cli_read(&status, argc, argv, &syntax, options) == 0) {
+    if (ws_cli_parse(&status, options, argc, argv, &usage) == 0) {
         options->plan = argv[optind];
         if (serve(options, &err) != 0)
             status = ws_cli_fail(&err);

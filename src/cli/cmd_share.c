@@ -11,48 +11,12 @@
 #include "base/stats.h"
 #include "cli/command.h"
 #include "cli/model_options.h"
+#include "cli/options.h"
 #include "cli/secure_options.h"
-#include "cli/syntax.h"
 #include "onnx/npy.h"
 #include "onnx/tensorpb.h"
 #include "split/compare.h"
 #include "split/halves.h"
-
-static const char usage[] =
-    "usage: wattshed share DIR [--node URL] --input FILE [OPTION ...]\n"
-    "       wattshed share DIR [--node URL] --samples X.npy --labels Y.npy [...]\n"
-    "\n"
-    "Runs a network whose feature maps are shared between edge and cloud. The extractor\n"
-    "runs here and its attention ranks the maps; then the important ones go through the\n"
-    "edge's tail here while the others, as int8 with a bitmap of which they are, go\n"
-    "through the cloud's tail on a node. Both answers are fused as calibrated\n"
-    "probabilities with the weight lambda. Where the node fails or is late, the edge's\n"
-    "tail answers alone. DIR holds the parts and features.json (docs/dvfo.md).\n"
-    "\n"
-    "  --node URL         the server that hosts the cloud's part, e.g.\n"
-    "                     http://127.0.0.1:8000 (default: in this process, no network)\n"
-    "  --input FILE       one input, .npy or .pb\n"
-    "  --samples FILE     inputs [N, ...], .npy, one along the first dimension each\n"
-    "  --labels FILE      the right answers [N], integers (default: no top-1)\n"
-    "  --records FILE     samples and labels in one, as CIFAR-10 has them: a byte that "
-    "is\n"
-    "                     the label, then the bytes of the input\n"
-    "  --share LIST       shares of the maps that are sent, 0 to 1 (default: 0.5 for an\n"
-    "                     input, 0.1,0.2,...,0.9 for samples)\n"
-    "  --lambda L         weight of the edge's half, 0 to 1 (default: as it was fitted\n"
-    "                     for the share)\n"
-    "  --codec C          int8, fp16 or none (default int8)\n"
-    "  --encoding E       none, zstd, lz4 or gzip, on top (default none)\n"
-    "  --maps HOW         importance or random, to see what the ranking is worth\n"
-    "                     (default importance)\n"
-    "  --seed N           of the random maps (default 1)\n"
-    "  --timeout MS       for the cloud's half of one request (default 1000)\n"
-    "  --limit N          the first N samples only\n"
-    "  --json             prints the result as JSON\n" WS_IDENTITY_OPTIONS_HELP
-        WS_MODEL_OPTIONS_HELP "\n"
-    "example: wattshed node etc/dvfo/cifar10_cloud.onnx &\n"
-    "         wattshed share etc/dvfo --node http://127.0.0.1:8000 \\\n"
-    "             --samples etc/cifar/pictures.npy --labels etc/cifar/labels.npy\n";
 
 enum { SHARES_MAX = 101 };
 
@@ -66,7 +30,8 @@ struct share_options {
     enum ws_codec codec;
     enum ws_encoding encoding;
     int is_random;
-    int64_t seed, timeout_ms;
+    uint64_t seed;
+    int64_t timeout_ms;
     size_t limit;
     int json;
 };
@@ -103,49 +68,13 @@ struct row {
     struct ws_error failure;        /* the last of the cloud's */
 };
 
-enum {
-    OPT_NODE = 256,
-    OPT_INPUT,
-    OPT_SAMPLES,
-    OPT_LABELS,
-    OPT_RECORDS,
-    OPT_SHARE,
-    OPT_LAMBDA,
-    OPT_CODEC,
-    OPT_ENCODING,
-    OPT_MAPS,
-    OPT_SEED,
-    OPT_TIMEOUT,
-    OPT_LIMIT,
-    OPT_JSON
-};
-
-static const struct option long_options[] = {
-    {"node", required_argument, NULL, OPT_NODE},
-    {"input", required_argument, NULL, OPT_INPUT},
-    {"samples", required_argument, NULL, OPT_SAMPLES},
-    {"labels", required_argument, NULL, OPT_LABELS},
-    {"records", required_argument, NULL, OPT_RECORDS},
-    {"share", required_argument, NULL, OPT_SHARE},
-    {"lambda", required_argument, NULL, OPT_LAMBDA},
-    {"codec", required_argument, NULL, OPT_CODEC},
-    {"encoding", required_argument, NULL, OPT_ENCODING},
-    {"maps", required_argument, NULL, OPT_MAPS},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"timeout", required_argument, NULL, OPT_TIMEOUT},
-    {"limit", required_argument, NULL, OPT_LIMIT},
-    {"json", no_argument, NULL, OPT_JSON},
-    WS_IDENTITY_LONG_OPTIONS,
-    WS_MODEL_LONG_OPTIONS,
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
-static int take_shares(struct share_options *options, const char *list,
+static int take_shares(void *field, const char *list, const struct ws_cli_option *option,
                        struct ws_error *err)
 {
+    struct share_options *options = field;
     char *copy = strdup(list), *rest = NULL;
     int rc = copy == NULL ? ws_error_nomem(err) : 0;
+    (void)option;
     options->share_count = 0;
     for (char *text = rc == 0 ? strtok_r(copy, ",", &rest) : NULL;
          rc == 0 && text != NULL; text = strtok_r(NULL, ",", &rest)) {
@@ -163,74 +92,59 @@ static int take_shares(struct share_options *options, const char *list,
     return rc;
 }
 
-static int take_maps(struct share_options *options, const char *how, struct ws_error *err)
-{
-    options->is_random = strcmp(how, "random") == 0;
-    if (options->is_random || strcmp(how, "importance") == 0)
-        return 0;
-    return ws_error_set(err, WS_E_USAGE, "--maps is importance or random, not \"%s\"",
-                        how);
-}
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_TEXT("node", "URL", struct share_options, node,
+                 "the server that hosts the cloud's part, e.g. http://127.0.0.1:8000 "
+                 "(default: in this process, no network)")},
+    {WS_CLI_TEXT("input", "FILE", struct share_options, input, "one input, .npy or .pb")},
+    {WS_CLI_TEXT("samples", "FILE", struct share_options, samples,
+                 "inputs [N, ...], .npy, one along the first dimension each")},
+    {WS_CLI_TEXT("labels", "FILE", struct share_options, labels,
+                 "the right answers [N], integers (default: no top-1)")},
+    {WS_CLI_TEXT("records", "FILE", struct share_options, records,
+                 "samples and labels in one, as CIFAR-10 has them: a byte that is the "
+                 "label, then the bytes of the input")},
+    {WS_CLI_TAKE_WHOLE("share", "LIST", take_shares,
+                       "shares of the maps that are sent, 0 to 1 (default: 0.5 for an "
+                       "input, 0.1,0.2,...,0.9 for samples)")},
+    {WS_CLI_NUMBER("lambda", "L", struct share_options, lambda, 0, 1,
+                   "weight of the edge's half, 0 to 1 (default: as it was fitted for the "
+                   "share)")},
+    {WS_CLI_TAKE("codec", "C", struct share_options, codec, ws_cli_take_codec,
+                 "int8, fp16 or none (default int8)")},
+    {WS_CLI_TAKE("encoding", "E", struct share_options, encoding, ws_cli_take_encoding,
+                 "none, zstd, lz4 or gzip, on top (default none)")},
+    {WS_CLI_CHOICE("maps", "importance|random", struct share_options, is_random,
+                   "random, to see what the ranking is worth (default importance)")},
+    {WS_CLI_TAKE("seed", "N", struct share_options, seed, ws_cli_take_seed,
+                 "of the random maps (default 1)")},
+    {WS_CLI_WHOLE("timeout", "MS", struct share_options, timeout_ms, 1, 86400000,
+                  "for the cloud's half of one request (default 1000)")},
+    {WS_CLI_SIZE("limit", "N", struct share_options, limit, 1, INT64_MAX,
+                 "the first N samples only")},
+    {WS_CLI_FLAG("json", struct share_options, json, "prints the result as JSON")},
+    {WS_CLI_GROUP(ws_identity_cli, struct share_options, identity)},
+    {WS_CLI_GROUP(ws_model_cli, struct share_options, model)},
+    {0},
+};
 
-static int take_lambda(struct share_options *options, const char *value,
-                       struct ws_error *err)
-{
-    int rc = ws_parse_double(&options->lambda, value, "--lambda", err);
-    if (rc == 0 && !(options->lambda >= 0 && options->lambda <= 1))
-        rc = ws_error_set(err, WS_E_USAGE, "--lambda %s is not between 0 and 1", value);
-    return rc;
-}
-
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct share_options *options = user;
-    switch (option) {
-    case OPT_NODE:
-        options->node = value;
-        return 0;
-    case OPT_INPUT:
-        options->input = value;
-        return 0;
-    case OPT_SAMPLES:
-        options->samples = value;
-        return 0;
-    case OPT_LABELS:
-        options->labels = value;
-        return 0;
-    case OPT_RECORDS:
-        options->records = value;
-        return 0;
-    case OPT_SHARE:
-        return take_shares(options, value, err);
-    case OPT_LAMBDA:
-        return take_lambda(options, value, err);
-    case OPT_CODEC:
-        return ws_codec_find(&options->codec, value, err);
-    case OPT_ENCODING:
-        return ws_encoding_find(&options->encoding, value, err);
-    case OPT_MAPS:
-        return take_maps(options, value, err);
-    case OPT_SEED:
-        return ws_parse_i64(&options->seed, value, 0, INT64_MAX, "--seed", err);
-    case OPT_TIMEOUT:
-        return ws_parse_i64(&options->timeout_ms, value, 1, 86400000, "--timeout", err);
-    case OPT_LIMIT:
-        return ws_parse_size(&options->limit, value, 1, SIZE_MAX, "--limit", err);
-    case OPT_JSON:
-        options->json = 1;
-        return 0;
-    default:
-        if (option >= WS_OPT_LISTEN)
-            return ws_identity_options_take(&options->identity, option, value, err);
-        return ws_model_options_take(&options->model, option, value, err);
-    }
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "share",
-    .usage = usage,
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "DIR [--node URL] --input FILE [OPTION ...]\n"
+                "DIR [--node URL] --samples X.npy --labels Y.npy [...]",
+    .about =
+        "Runs a network whose feature maps are shared between edge and cloud. The "
+        "extractor runs here and its attention ranks the maps; then the important ones "
+        "go through the edge's tail here while the others, as int8 with a bitmap of "
+        "which they are, go through the cloud's tail on a node. Both answers are fused "
+        "as calibrated probabilities with the weight lambda. Where the node fails or is "
+        "late, the edge's tail answers alone. DIR holds the parts and features.json "
+        "(docs/dvfo.md).",
+    .options = options_table,
+    .example = "example: wattshed node etc/dvfo/cifar10_cloud.onnx &\n"
+               "         wattshed share etc/dvfo --node http://127.0.0.1:8000 \\\n"
+               "             --samples etc/cifar/pictures.npy --labels "
+               "etc/cifar/labels.npy",
     .words_min = 1,
     .words_max = 1,
     .wants = "one DIR is needed",
@@ -714,7 +628,7 @@ static void set_defaults(struct share_options *options)
 /* 0, or 1 with an exit status. */
 static int parse(struct share_options *options, int *status, int argc, char **argv)
 {
-    if (ws_cli_read(status, argc, argv, &syntax, options) != 0)
+    if (ws_cli_parse(status, options, argc, argv, &usage) != 0)
         return 1;
     options->dir = argv[optind];
     int sources = (options->input != NULL) + (options->samples != NULL) +

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/parse.h"
 #include "base/rng.h"
 #include "cli/command.h"
 #include "cli/options.h"

@@ -8,23 +8,9 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/secure_options.h"
-#include "cli/syntax.h"
 #include "net/http_client.h"
-
-static const char usage[] =
-    "usage: wattshed top URL [--every S] [--once]\n"
-    "\n"
-    "Shows what an agent (wattshed serve) is doing: requests and deadlines met, times "
-    "and\n"
-    "joules by part, the settings it chooses, its nodes and the links to them. Rates "
-    "are\n"
-    "over the last interval.\n"
-    "\n"
-    "  --every S          seconds between two looks (default 1)\n"
-    "  --once             one look at everything since the start, and no more; also "
-    "where\n"
-    "                     the output is no terminal\n" WS_IDENTITY_OPTIONS_HELP;
 
 enum { LINES_MAX = 4096, PARTS = 6 };
 
@@ -35,38 +21,23 @@ struct top_options {
     int once;
 };
 
-enum { OPT_EVERY = 256, OPT_ONCE };
-
-static const struct option long_options[] = {
-    {"every", required_argument, NULL, OPT_EVERY},
-    {"once", no_argument, NULL, OPT_ONCE},
-    WS_IDENTITY_LONG_OPTIONS,
-    {"help", no_argument, NULL, 'h'},
+static const struct ws_cli_option options_table[] = {
+    {WS_CLI_NUMBER("every", "S", struct top_options, every_s, 0.1, 3600,
+                   "seconds between two looks (default 1)")},
+    {WS_CLI_FLAG("once", struct top_options, once,
+                 "one look at everything since the start, and no more; also where the "
+                 "output is no terminal")},
+    {WS_CLI_GROUP(ws_identity_cli, struct top_options, identity)},
     {0},
 };
 
-static int take_option(void *user, int option, const char *value, struct ws_error *err)
-{
-    struct top_options *options = user;
-    if (option == OPT_ONCE) {
-        options->once = 1;
-        return 0;
-    }
-    if (option != OPT_EVERY)
-        return ws_identity_options_take(&options->identity, option, value, err);
-    int rc = ws_parse_double(&options->every_s, value, "--every", err);
-    if (rc == 0 && !(options->every_s >= 0.1 && options->every_s <= 3600))
-        rc =
-            ws_error_set(err, WS_E_USAGE, "--every: expected 0.1 to 3600, got %s", value);
-    return rc;
-}
-
-static const struct ws_cli_syntax syntax = {
+static const struct ws_cli_usage usage = {
     .command = "top",
-    .usage = usage,
-    .shorts = "",
-    .longs = long_options,
-    .take = take_option,
+    .synopsis = "URL [--every S] [--once]",
+    .about = "Shows what an agent (wattshed serve) is doing: requests and deadlines met, "
+             "times and joules by part, the settings it chooses, its nodes and the links "
+             "to them. Rates are over the last interval.",
+    .options = options_table,
     .words_min = 1,
     .words_max = 1,
     .wants = "one URL is needed",
@@ -318,7 +289,7 @@ int ws_cmd_top(int argc, char **argv)
     struct ws_error err = {0};
     int status = WS_EXIT_OK;
     struct top_options options = {.every_s = 1};
-    if (ws_cli_read(&status, argc, argv, &syntax, &options) == 0) {
+    if (ws_cli_parse(&status, &options, argc, argv, &usage) == 0) {
         options.url = argv[optind];
         if (top(&options, &err) != 0)
             status = ws_cli_fail(&err);

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/parse.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/model_options.h"

@@ -133,36 +133,6 @@ const struct ws_cli_option ws_model_cli[] = {
     {0},
 };
 
-int ws_model_options_take(struct ws_model_options *options, int option, const char *value,
-                          struct ws_error *err)
-{
-    int64_t number = 0;
-    int rc = 0;
-    switch (option) {
-    case WS_OPT_THREADS:
-        rc = ws_parse_i64(&number, value, 1, 1024, "--threads", err);
-        options->engine.threads = (int)number;
-        return rc;
-    case WS_OPT_SPIN:
-        options->engine.spinning = 1;
-        return 0;
-    case WS_OPT_PROVIDER:
-        options->engine.provider = value;
-        return 0;
-    case WS_OPT_PROVIDER_OPTION:
-        return take_provider_option(options, value, NULL, err);
-    case WS_OPT_LEVEL:
-        return take_level(&options->splitter.level, value, NULL, err);
-    case WS_OPT_DIM:
-        return take_dim(options, value, NULL, err);
-    case WS_OPT_MEMORY:
-        return ws_parse_bytes(&options->splitter.memory_bytes_max, value, "--memory",
-                              err);
-    default:
-        return ws_error_set(err, WS_E_USAGE, "unknown option");
-    }
-}
-
 int ws_model_options_open(struct ws_engine **out_engine,
                           struct ws_splitter **out_splitter,
                           const struct ws_model_options *options, const char *path,

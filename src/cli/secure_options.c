@@ -29,33 +29,6 @@ const struct ws_cli_option ws_guard_cli[] = {
     {0},
 };
 
-int ws_guard_options_take(struct ws_guard_options *options, int option, const char *value,
-                          struct ws_error *err)
-{
-    switch (option) {
-    case WS_OPT_LISTEN:
-        options->listen = value;
-        return 0;
-    case WS_OPT_INSECURE:
-        options->insecure = 1;
-        return 0;
-    case WS_OPT_CERT:
-        options->cert = value;
-        return 0;
-    case WS_OPT_KEY:
-        options->key = value;
-        return 0;
-    case WS_OPT_CLIENT_CA:
-        options->client_ca = value;
-        return 0;
-    case WS_OPT_TOKENS:
-        options->tokens = value;
-        return 0;
-    default:
-        return ws_error_set(err, WS_E_NOT_FOUND, "unknown option");
-    }
-}
-
 void ws_guard_warn(const struct ws_guard *guard, const char *command)
 {
     int is_red = isatty(STDERR_FILENO);
@@ -74,13 +47,10 @@ void ws_identity_options_fini(struct ws_identity_options *options)
     options->token = NULL;
 }
 
-/* One line, without what stands around it. */
-static int read_token(void *field, const char *path, const struct ws_cli_option *option,
-                      struct ws_error *err)
+int ws_identity_read_token(struct ws_identity_options *options, const char *path,
+                           struct ws_error *err)
 {
-    struct ws_identity_options *options = field;
     struct ws_buf buf;
-    (void)option;
     ws_buf_init(&buf, TOKEN_BYTES_MAX);
     int rc = ws_file_read(&buf, path, err);
     while (rc == 0 && buf.size > 0 && strchr(" \t\r\n", buf.data[buf.size - 1]) != NULL)
@@ -96,6 +66,13 @@ static int read_token(void *field, const char *path, const struct ws_cli_option 
     return rc;
 }
 
+static int take_token(void *field, const char *path, const struct ws_cli_option *option,
+                      struct ws_error *err)
+{
+    (void)option;
+    return ws_identity_read_token(field, path, err);
+}
+
 const struct ws_cli_option ws_identity_cli[] = {
     {WS_CLI_HEADING("To a node that asks who is there:")},
     {WS_CLI_TEXT("cacert", "FILE", struct ws_identity_options, identity.cacert,
@@ -103,31 +80,8 @@ const struct ws_cli_option ws_identity_cli[] = {
     {WS_CLI_TEXT("cert", "FILE", struct ws_identity_options, identity.cert,
                  "the certificate to show there, PEM")},
     {WS_CLI_TEXT("key", "FILE", struct ws_identity_options, identity.key, "its key")},
-    {WS_CLI_TAKE_WHOLE("token-file", "FILE", read_token, "the token to show there")},
+    {WS_CLI_TAKE_WHOLE("token-file", "FILE", take_token, "the token to show there")},
     {WS_CLI_TEXT("token", "TOKEN", struct ws_identity_options, identity.token,
                  "the same in the open")},
     {0},
 };
-
-int ws_identity_options_take(struct ws_identity_options *options, int option,
-                             const char *value, struct ws_error *err)
-{
-    switch (option) {
-    case WS_OPT_CACERT:
-        options->identity.cacert = value;
-        return 0;
-    case WS_OPT_CERT:
-        options->identity.cert = value;
-        return 0;
-    case WS_OPT_KEY:
-        options->identity.key = value;
-        return 0;
-    case WS_OPT_TOKEN:
-        options->identity.token = value;
-        return 0;
-    case WS_OPT_TOKEN_FILE:
-        return read_token(options, value, NULL, err);
-    default:
-        return ws_error_set(err, WS_E_NOT_FOUND, "unknown option");
-    }
-}

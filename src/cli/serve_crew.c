@@ -329,20 +329,11 @@ static int set_board_up(struct owner *owner, const struct ws_policy_options *opt
 static int take_identity(struct owner *owner, struct ws_error *err)
 {
     const struct ws_config *config = &owner->config;
-    const struct {
-        int option;
-        const char *value;
-    } given[] = {{WS_OPT_CACERT, config->cacert},
-                 {WS_OPT_CERT, config->node_cert},
-                 {WS_OPT_KEY, config->node_key},
-                 {WS_OPT_TOKEN_FILE, config->token_file}};
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < sizeof(given) / sizeof(given[0]); i++) {
-        if (given[i].value != NULL)
-            rc = ws_identity_options_take(&owner->identity, given[i].option,
-                                          given[i].value, err);
-    }
-    return rc;
+    owner->identity.identity = (struct ws_http_identity){
+        .cacert = config->cacert, .cert = config->node_cert, .key = config->node_key};
+    return config->token_file == NULL
+               ? 0
+               : ws_identity_read_token(&owner->identity, config->token_file, err);
 }
 
 static int make_executor(struct owner *owner, struct ws_serve_machine *machine,

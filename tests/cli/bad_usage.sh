@@ -51,7 +51,7 @@ expect 1 'one label for each sample' compare "$model" \
 expect 2 'one DIR is needed' share
 expect 2 'one of --input, --samples and --records is needed' share "$demo"
 expect 2 '--share 1.5 is not between 0 and 1' share --share 0.5,1.5 "$demo"
-expect 2 '--maps is importance or random, not "best"' share --maps best "$demo"
+expect 2 '--maps best: expected importance|random' share --maps best "$demo"
 expect 2 '--codec is none, fp16 or int8' share --codec int8c "$demo" --input x.npy
 expect 1 "$demo/features.json" share "$demo" --input x.npy
 testbed=$WS_SOURCE_ROOT/etc/testbeds/digits-pi4/testbed.json

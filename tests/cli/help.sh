@@ -1,5 +1,5 @@
 #!/bin/bash
-# Every command explains itself: -h and --help go to stdout within 90 columns, exit 0,
+# Every command explains itself: -h and --help go to stdout within 80 columns, exit 0,
 # begin with how the command is called and name each option once; the man page and the
 # README know the command. Usage: help.sh WATTSHED SOURCE_ROOT
 set -u
@@ -14,8 +14,8 @@ for command in $commands; do
     text=$("$wattshed" "$command" -h 2>&1) || say "$command -h: status $?"
     [ "$text" = "$("$wattshed" "$command" --help)" ] || say "$command: --help is not -h"
     [[ $text == "usage: wattshed $command"* ]] || say "$command: ${text%%$'\n'*}"
-    wide=$(awk 'length > 90' <<<"$text")
-    [ -z "$wide" ] || say "$command: beyond 90 columns: $wide"
+    wide=$(awk 'length > 80' <<<"$text")
+    [ -z "$wide" ] || say "$command: beyond 80 columns: $wide"
     twice=$(grep -oE '^  (-[a-z], )?--[a-z-]+' <<<"$text" | sort | uniq -d)
     [ -z "$twice" ] || say "$command: more than once: $twice"
     grep -q "wattshed $command" "$root/README.md" || say "README.md lacks $command"
