@@ -373,6 +373,20 @@ int ws_json_double(double *out, const struct ws_json *node, double min, double m
     return 0;
 }
 
+int ws_json_doubles(double *out, const struct ws_json *list, size_t count, double min,
+                    double max, struct ws_error *err)
+{
+    int rc = ws_json_array(list, err);
+    if (rc == 0 && ws_json_count(list) != count)
+        rc = ws_json_fail(list, WS_E_FORMAT, err, "expected %zu numbers, got %zu", count,
+                          ws_json_count(list));
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        struct ws_json item = ws_json_at(list, i);
+        rc = ws_json_double(&out[i], &item, min, max, err);
+    }
+    return rc;
+}
+
 int ws_json_i64(int64_t *out, const struct ws_json *node, int64_t min, int64_t max,
                 struct ws_error *err)
 {

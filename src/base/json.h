@@ -75,6 +75,9 @@ int ws_json_double(double *out, const struct ws_json *node, double min, double m
 int ws_json_i64(int64_t *out, const struct ws_json *node, int64_t min, int64_t max,
                 struct ws_error *err);
 int ws_json_bool(int *out, const struct ws_json *node, struct ws_error *err);
+/* An array of exactly `count` numbers. */
+int ws_json_doubles(double *out, const struct ws_json *list, size_t count, double min,
+                    double max, struct ws_error *err);
 
 /* The same for a member that must be there. */
 int ws_json_get_string(const char **out, const struct ws_json *object, const char *key,

@@ -34,59 +34,74 @@ struct span {
     double slow, quick, least, most;
 };
 
+/* The cluster as a problem to solve, with what solving it takes. */
+struct puzzle {
+    struct ws_share *share;
+    struct ws_batch_view *view;
+    struct ws_share_node nodes[WS_SHARE_NODES_MAX];
+    struct ws_share_problem problem;
+};
+
+static int puzzle_init(struct puzzle *puzzle, const struct ws_distribute *how,
+                       struct ws_error *err)
+{
+    *puzzle = (struct puzzle){.view = calloc(1, sizeof(*puzzle->view))};
+    int rc =
+        puzzle->view == NULL ? ws_error_nomem(err) : ws_share_create(&puzzle->share, err);
+    if (rc == 0) {
+        ws_distribute_pose(&puzzle->problem, puzzle->nodes, puzzle->view, how);
+        puzzle->problem.goal = WS_SHARE_ACCURACY;
+    }
+    return rc;
+}
+
+static void puzzle_fini(struct puzzle *puzzle)
+{
+    free(puzzle->view);
+    ws_share_destroy(puzzle->share);
+}
+
 static int measure_span(struct span *out, const struct ws_distribute *how,
                         struct ws_error *err)
 {
-    struct ws_share *share = NULL;
-    struct ws_batch_view *view = calloc(1, sizeof(*view));
-    struct ws_share_problem problem;
-    struct ws_share_node nodes[WS_SHARE_NODES_MAX];
+    struct puzzle puzzle;
     struct ws_share_plan plan;
-    int rc = view == NULL ? ws_error_nomem(err) : ws_share_create(&share, err);
+    *out = (struct span){.least = 1.0};
+    for (size_t j = 0; j < how->cluster->variant_count; j++) {
+        out->least = fmin(out->least, how->cluster->variants[j].accuracy);
+        out->most = fmax(out->most, how->cluster->variants[j].accuracy);
+    }
+    int rc = puzzle_init(&puzzle, how, err);
     if (rc == 0) {
-        ws_distribute_pose(&problem, nodes, view, how);
-        *out = (struct span){.least = 1.0};
-        for (size_t j = 0; j < how->cluster->variant_count; j++) {
-            out->least = fmin(out->least, how->cluster->variants[j].accuracy);
-            out->most = fmax(out->most, how->cluster->variants[j].accuracy);
-        }
-        problem.goal = WS_SHARE_ACCURACY;
-        problem.budget_s = 0.0;
-        rc = ws_share_solve(&plan, share, &problem, err);
+        puzzle.problem.budget_s = 0.0;
+        rc = ws_share_solve(&plan, puzzle.share, &puzzle.problem, err);
     }
     if (rc == 0) {
         out->slow = (double)how->images / plan.time_s;
-        problem.budget_s = 1e-6;
-        problem.min_accuracy = 0.0;
-        problem.keep = WS_SHARE_KEEP_THROUGHPUT;
-        rc = ws_share_solve(&plan, share, &problem, err);
+        puzzle.problem.budget_s = 1e-6;
+        puzzle.problem.min_accuracy = 0.0;
+        puzzle.problem.keep = WS_SHARE_KEEP_THROUGHPUT;
+        rc = ws_share_solve(&plan, puzzle.share, &puzzle.problem, err);
     }
     if (rc == 0)
         out->quick = (double)how->images / plan.time_s;
-    free(view);
-    ws_share_destroy(share);
+    puzzle_fini(&puzzle);
     return rc;
 }
 
 static int find_bound(struct cell *cell, const struct ws_distribute *how,
                       struct ws_error *err)
 {
-    struct ws_share *share = NULL;
-    struct ws_batch_view *view = calloc(1, sizeof(*view));
-    struct ws_share_problem problem;
-    struct ws_share_node nodes[WS_SHARE_NODES_MAX];
+    struct puzzle puzzle;
     struct ws_share_plan plan;
-    int rc = view == NULL ? ws_error_nomem(err) : ws_share_create(&share, err);
+    int rc = puzzle_init(&puzzle, how, err);
     if (rc == 0) {
-        ws_distribute_pose(&problem, nodes, view, how);
-        problem.goal = WS_SHARE_ACCURACY;
-        problem.keep = WS_SHARE_KEEP_THROUGHPUT;
-        rc = ws_share_solve(&plan, share, &problem, err);
+        puzzle.problem.keep = WS_SHARE_KEEP_THROUGHPUT;
+        rc = ws_share_solve(&plan, puzzle.share, &puzzle.problem, err);
     }
     if (rc == 0)
         cell->bound = plan.meets_throughput ? plan.bound : -1.0;
-    free(view);
-    ws_share_destroy(share);
+    puzzle_fini(&puzzle);
     return rc;
 }
 

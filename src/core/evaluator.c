@@ -56,9 +56,7 @@ int ws_evaluator_has(struct ws_evaluator *evaluator, const struct ws_setting *se
 double ws_evaluator_switch_ms(struct ws_evaluator *evaluator,
                               const struct ws_setting *from, const struct ws_setting *to)
 {
-    if (evaluator->ops->switch_ms == NULL)
-        return 0;
-    return evaluator->ops->switch_ms(evaluator, from, to);
+    return ws_switch_ms(evaluator->switch_ms, evaluator->space->knob_count, from, to);
 }
 
 void ws_evaluator_destroy(struct ws_evaluator *evaluator)

@@ -34,10 +34,6 @@ struct ws_evaluator_ops {
      * the space allows) */
     int (*has)(struct ws_evaluator *evaluator, const struct ws_setting *setting);
 
-    /* Milliseconds to go from one setting to the other. (optional: 0) */
-    double (*switch_ms)(struct ws_evaluator *evaluator, const struct ws_setting *from,
-                        const struct ws_setting *to);
-
     void (*destroy)(struct ws_evaluator *evaluator);
 };
 
@@ -45,6 +41,7 @@ struct ws_evaluator_ops {
 struct ws_evaluator {
     const struct ws_evaluator_ops *ops;
     const struct ws_space *space; /* outlives the evaluator */
+    const double *switch_ms;      /* of each knob, likewise; NULL: no switch takes time */
 };
 
 /* The slots with their defaults filled in; what everybody calls. */

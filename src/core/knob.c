@@ -1,5 +1,6 @@
 #include "core/knob.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,4 +186,17 @@ uint64_t ws_setting_to_index(const struct ws_space *space,
     for (size_t k = 0; k < space->knob_count; k++)
         index = index * space->knobs[k].value_count + setting->value[k];
     return index;
+}
+
+double ws_switch_ms(const double *switch_ms, size_t knob_count,
+                    const struct ws_setting *from, const struct ws_setting *to)
+{
+    double cost = 0;
+    if (switch_ms == NULL || from == NULL)
+        return 0;
+    for (size_t k = 0; k < knob_count; k++) {
+        if (from->value[k] != to->value[k])
+            cost = fmax(cost, switch_ms[k]);
+    }
+    return cost;
 }

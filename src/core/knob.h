@@ -77,4 +77,9 @@ void ws_setting_from_index(struct ws_setting *out, const struct ws_space *space,
 uint64_t ws_setting_to_index(const struct ws_space *space,
                              const struct ws_setting *setting);
 
+/* Milliseconds to switch: the largest of the costs of the knobs that change (NULL: no
+ * switch costs anything). */
+double ws_switch_ms(const double *switch_ms, size_t knob_count,
+                    const struct ws_setting *from, const struct ws_setting *to);
+
 #endif

@@ -3,21 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An array of exactly `count` numbers from 0 to max. */
-static int read_numbers(double *out, const struct ws_json *list, size_t count, double max,
-                        struct ws_error *err)
-{
-    int rc = ws_json_array(list, err);
-    if (rc == 0 && ws_json_count(list) != count)
-        rc = ws_json_fail(list, WS_E_FORMAT, err, "expected %zu numbers, got %zu", count,
-                          ws_json_count(list));
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        struct ws_json item = ws_json_at(list, i);
-        rc = ws_json_double(&out[i], &item, 0, max, err);
-    }
-    return rc;
-}
-
 static int read_class(size_t *out, const struct ws_json *member, struct ws_error *err)
 {
     size_t c = 0;
@@ -46,7 +31,7 @@ static int read_by_class(struct ws_work *out, size_t cuts, const struct ws_json 
         size_t c = 0;
         rc = read_class(&c, &member, err);
         if (rc == 0)
-            rc = read_numbers(amounts, &member, cuts, 1e18, err);
+            rc = ws_json_doubles(amounts, &member, cuts, 0, 1e18, err);
         for (size_t i = 0; rc == 0 && i < cuts; i++)
             *amount_of(&out[i], offset, c) = amounts[i];
     }
@@ -106,7 +91,7 @@ static int read_crossing(struct ws_cutting *out, const struct ws_json *list,
     double *bytes = calloc(out->count, sizeof(*bytes));
     if (bytes == NULL)
         return ws_error_nomem(err);
-    int rc = read_numbers(bytes, list, out->count, 1e15, err);
+    int rc = ws_json_doubles(bytes, list, out->count, 0, 1e15, err);
     for (size_t i = 0; rc == 0 && i < out->count; i++)
         out->before[i].crossing_bytes = out->after[i].crossing_bytes = bytes[i];
     free(bytes);

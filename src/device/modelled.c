@@ -22,7 +22,6 @@ struct side {
 
 struct modelled {
     struct ws_evaluator base;
-    const double *switch_ms;
     size_t cut_knob;
     struct ws_cutting cutting; /* one for each value of that knob */
     size_t codec_knob;         /* SIZE_MAX: none */
@@ -51,21 +50,6 @@ static int read_knob(size_t *out, const struct modelled *m, const struct ws_json
     int rc = ws_json_string(&name, &node, err);
     if (rc == 0 && ws_space_find(out, m->base.space, name, NULL) != 0)
         rc = ws_json_fail(&node, WS_E_NOT_FOUND, err, "there is no knob \"%s\"", name);
-    return rc;
-}
-
-/* An array of exactly `count` numbers from 0 to max. */
-static int read_numbers(double *out, const struct ws_json *list, size_t count, double max,
-                        struct ws_error *err)
-{
-    int rc = ws_json_array(list, err);
-    if (rc == 0 && ws_json_count(list) != count)
-        rc = ws_json_fail(list, WS_E_FORMAT, err, "expected %zu numbers, got %zu", count,
-                          ws_json_count(list));
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        struct ws_json item = ws_json_at(list, i);
-        rc = ws_json_double(&out[i], &item, 0, max, err);
-    }
     return rc;
 }
 
@@ -175,7 +159,7 @@ static int read_by_knob(size_t *out_knob, double **out, const struct modelled *m
     *out = calloc(count, sizeof(**out));
     if (*out == NULL)
         return ws_error_nomem(err);
-    return read_numbers(*out, &list, count, max, err);
+    return ws_json_doubles(*out, &list, count, 0, max, err);
 }
 
 static int read_model(struct modelled *m, const struct ws_json *root, const char *dir,
@@ -326,19 +310,6 @@ static int modelled_expect(struct ws_evaluator *evaluator, struct ws_outcome *ou
     return 0;
 }
 
-static double modelled_switch_ms(struct ws_evaluator *evaluator,
-                                 const struct ws_setting *from,
-                                 const struct ws_setting *to)
-{
-    const struct modelled *m = (struct modelled *)evaluator;
-    double ms = 0;
-    for (size_t k = 0; m->switch_ms != NULL && k < m->base.space->knob_count; k++) {
-        if (from->value[k] != to->value[k])
-            ms = fmax(ms, m->switch_ms[k]);
-    }
-    return ms;
-}
-
 static void modelled_destroy(struct ws_evaluator *evaluator)
 {
     struct modelled *m = (struct modelled *)evaluator;
@@ -355,7 +326,6 @@ static void modelled_destroy(struct ws_evaluator *evaluator)
 static const struct ws_evaluator_ops modelled_ops = {
     .evaluate = modelled_evaluate,
     .expect = modelled_expect,
-    .switch_ms = modelled_switch_ms,
     .destroy = modelled_destroy,
 };
 
@@ -367,8 +337,8 @@ static int from_doc(struct ws_evaluator **out, const struct ws_space *space,
     struct modelled *m = calloc(1, sizeof(*m));
     int rc = m == NULL ? ws_error_nomem(err) : 0;
     if (rc == 0) {
-        m->base = (struct ws_evaluator){.ops = &modelled_ops, .space = space};
-        m->switch_ms = switch_ms;
+        m->base = (struct ws_evaluator){
+            .ops = &modelled_ops, .space = space, .switch_ms = switch_ms};
         rc = read_model(m, &root, dir, err);
     }
     ws_json_doc_fini(doc);

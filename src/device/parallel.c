@@ -30,7 +30,6 @@ struct unit {
 
 struct parallel {
     struct ws_evaluator base;
-    const double *switch_ms;
     size_t share_knob;
     struct unit units[UNITS_MAX];
     size_t unit_count;
@@ -508,19 +507,6 @@ static int parallel_expect(struct ws_evaluator *evaluator, struct ws_outcome *ou
     return 0;
 }
 
-static double parallel_switch_ms(struct ws_evaluator *evaluator,
-                                 const struct ws_setting *from,
-                                 const struct ws_setting *to)
-{
-    const struct parallel *m = (const struct parallel *)evaluator;
-    double ms = 0;
-    for (size_t k = 0; m->switch_ms != NULL && k < m->base.space->knob_count; k++) {
-        if (from->value[k] != to->value[k])
-            ms = fmax(ms, m->switch_ms[k]);
-    }
-    return ms;
-}
-
 static void parallel_destroy(struct ws_evaluator *evaluator)
 {
     struct parallel *m = (struct parallel *)evaluator;
@@ -532,7 +518,6 @@ static void parallel_destroy(struct ws_evaluator *evaluator)
 static const struct ws_evaluator_ops parallel_ops = {
     .evaluate = parallel_evaluate,
     .expect = parallel_expect,
-    .switch_ms = parallel_switch_ms,
     .destroy = parallel_destroy,
 };
 
@@ -545,8 +530,8 @@ static int from_docs(struct ws_evaluator **out, const struct ws_space *space,
     int rc = m == NULL ? ws_error_nomem(err) : 0;
     if (rc == 0) {
         struct ws_json root = ws_json_root(model);
-        m->base = (struct ws_evaluator){.ops = &parallel_ops, .space = space};
-        m->switch_ms = switch_ms;
+        m->base = (struct ws_evaluator){
+            .ops = &parallel_ops, .space = space, .switch_ms = switch_ms};
         m->hot_c = INFINITY;
         m->drift_power = 1;
         rc = read_model(m, &root, err);

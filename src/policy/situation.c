@@ -67,16 +67,3 @@ double ws_situation_edge_w(const struct ws_outcome *outcome)
         return 0;
     return joules / ms * 1000;
 }
-
-double ws_switch_ms(const double *switch_ms, size_t knob_count,
-                    const struct ws_setting *from, const struct ws_setting *to)
-{
-    double cost = 0;
-    if (switch_ms == NULL || from == NULL)
-        return 0;
-    for (size_t k = 0; k < knob_count; k++) {
-        if (from->value[k] != to->value[k])
-            cost = fmax(cost, switch_ms[k]);
-    }
-    return cost;
-}

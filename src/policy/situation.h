@@ -79,9 +79,4 @@ double ws_situation_foresee(const struct ws_situation *now,
 /* Mean power of an outcome's edge part, or 0 where it is not known. */
 double ws_situation_edge_w(const struct ws_outcome *outcome);
 
-/* Milliseconds to switch: the largest of the costs of the knobs that change (NULL: no
- * switch costs anything). */
-double ws_switch_ms(const double *switch_ms, size_t knob_count,
-                    const struct ws_setting *from, const struct ws_setting *to);
-
 #endif

@@ -85,13 +85,6 @@ static int recorded_has(struct ws_evaluator *evaluator, const struct ws_setting 
     return ws_table_find(&number, ((struct recorded *)evaluator)->table, setting);
 }
 
-static double recorded_switch_ms(struct ws_evaluator *evaluator,
-                                 const struct ws_setting *from,
-                                 const struct ws_setting *to)
-{
-    return ws_testbed_switch_ms(((struct recorded *)evaluator)->table->testbed, from, to);
-}
-
 static void recorded_destroy(struct ws_evaluator *evaluator)
 {
     free(evaluator);
@@ -101,7 +94,6 @@ static const struct ws_evaluator_ops recorded_ops = {
     .evaluate = recorded_evaluate,
     .expect = recorded_expect,
     .has = recorded_has,
-    .switch_ms = recorded_switch_ms,
     .destroy = recorded_destroy,
 };
 
@@ -112,7 +104,9 @@ int ws_recorded_create(struct ws_evaluator **out, const struct ws_table *table,
     if (recorded == NULL)
         return ws_error_nomem(err);
     *recorded = (struct recorded){
-        .base = {.ops = &recorded_ops, .space = &table->testbed->space},
+        .base = {.ops = &recorded_ops,
+                 .space = &table->testbed->space,
+                 .switch_ms = table->testbed->switch_ms},
         .table = table,
         .noise = noise,
     };

@@ -319,14 +319,3 @@ const struct ws_stage_list *ws_testbed_stages(const struct ws_testbed *testbed)
 {
     return testbed->stages.count > 0 ? &testbed->stages : NULL;
 }
-
-double ws_testbed_switch_ms(const struct ws_testbed *testbed,
-                            const struct ws_setting *from, const struct ws_setting *to)
-{
-    double ms = 0;
-    for (size_t k = 0; k < testbed->space.knob_count; k++) {
-        if (from->value[k] != to->value[k] && testbed->switch_ms[k] > ms)
-            ms = testbed->switch_ms[k];
-    }
-    return ms;
-}

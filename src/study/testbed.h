@@ -53,9 +53,6 @@ const struct ws_baseline *ws_testbed_baseline(const struct ws_testbed *testbed,
                                               const char *name);
 /* What a search's task wants: NULL where the file is silent. */
 const struct ws_stage_list *ws_testbed_stages(const struct ws_testbed *testbed);
-/* Milliseconds from one setting to another. */
-double ws_testbed_switch_ms(const struct ws_testbed *testbed,
-                            const struct ws_setting *from, const struct ws_setting *to);
 
 /* The member "objectives" of a testbed or a plan: 1 to WS_OBJECTIVES_MAX measures, none
  * twice. `out` has room for WS_OBJECTIVES_MAX. */

@@ -31,11 +31,14 @@ static void test_testbed_small(void **state)
     assert_int_equal(cloud->setting.value[1], 1);
     assert_null(ws_testbed_baseline(&t, "edge-only"));
     struct ws_setting other = cloud->setting;
-    assert_near(ws_testbed_switch_ms(&t, &other, &cloud->setting), 0, 0);
+    assert_near(ws_switch_ms(t.switch_ms, t.space.knob_count, &other, &cloud->setting), 0,
+                0);
     other.value[0] = 1;
-    assert_near(ws_testbed_switch_ms(&t, &other, &cloud->setting), 10, 0);
+    assert_near(ws_switch_ms(t.switch_ms, t.space.knob_count, &other, &cloud->setting),
+                10, 0);
     other.value[1] = 0;
-    assert_near(ws_testbed_switch_ms(&t, &other, &cloud->setting), 150, 0);
+    assert_near(ws_switch_ms(t.switch_ms, t.space.knob_count, &other, &cloud->setting),
+                150, 0);
     double rate = 0;
     assert_int_equal(ws_conditions_get(&rate, &t.link, WS_LINK_MBIT_S), 0);
     assert_near(rate, 100, 0);
