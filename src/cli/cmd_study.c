@@ -9,7 +9,7 @@
 #include "cli/options.h"
 #include "study/study.h"
 
-enum { SAMPLES_MAX = 1000 };
+enum { SAMPLES_MAX = 1000, NUMBER_WIDTH = 11 };
 
 struct study_options {
     int csv, json;
@@ -42,32 +42,86 @@ static const struct ws_cli_usage usage = {
 /* --- Text and CSV --------------------------------------------------------------------
  */
 
-static void print_head(const struct ws_space *space, int is_csv)
+static void print_head(const struct ws_space *space)
 {
     for (size_t k = 0; k < space->knob_count; k++)
-        printf(is_csv ? "knob.%s," : "%s\t", space->knobs[k].name);
+        printf("knob.%s,", space->knobs[k].name);
     for (int m = 0; m < WS_MEASURE_COUNT; m++)
-        printf(is_csv ? "%s," : "%s\t", ws_measure_name((enum ws_measure)m));
-    printf(is_csv ? "samples,how\n" : "samples\thow\n");
+        printf("%s,", ws_measure_name((enum ws_measure)m));
+    puts("samples,how");
+}
+
+/* What is printed as text: knobs, and the measures that some trial knows. */
+struct listing {
+    const struct ws_space *space;
+    uint32_t known;
+    int width[WS_KNOBS_MAX];
+};
+
+static int width_of(enum ws_measure measure)
+{
+    size_t name = strlen(ws_measure_name(measure));
+    return name > NUMBER_WIDTH ? (int)name : NUMBER_WIDTH;
+}
+
+static int note_known(void *user, const struct ws_study_trial *trial,
+                      struct ws_error *err)
+{
+    (void)err;
+    ((struct listing *)user)->known |= trial->outcome.known;
+    return 0;
+}
+
+static void print_titles(struct listing *listing)
+{
+    const struct ws_space *space = listing->space;
+    for (size_t k = 0; k < space->knob_count; k++) {
+        size_t widest = strlen(space->knobs[k].name);
+        for (size_t v = 0; v < space->knobs[k].value_count; v++) {
+            size_t size = strlen(space->knobs[k].values[v].text);
+            widest = size > widest ? size : widest;
+        }
+        listing->width[k] = (int)widest;
+        printf("%-*s  ", listing->width[k], space->knobs[k].name);
+    }
+    for (int m = 0; m < WS_MEASURE_COUNT; m++)
+        if (listing->known >> m & 1)
+            printf("%*s  ", width_of((enum ws_measure)m),
+                   ws_measure_name((enum ws_measure)m));
+    puts("samples  how");
 }
 
 static int print_trial(void *user, const struct ws_study_trial *trial,
                        struct ws_error *err)
 {
-    const struct ws_space *space = user;
+    const struct listing *listing = user;
     (void)err;
-    for (size_t k = 0; k < space->knob_count; k++)
-        printf("%s\t", space->knobs[k].values[trial->setting.value[k]].text);
+    for (size_t k = 0; k < listing->space->knob_count; k++)
+        printf("%-*s  ", listing->width[k],
+               listing->space->knobs[k].values[trial->setting.value[k]].text);
     for (int m = 0; m < WS_MEASURE_COUNT; m++) {
         double value = 0;
+        int width = width_of((enum ws_measure)m);
+        if ((listing->known >> m & 1) == 0)
+            continue;
         if (ws_outcome_get(&value, &trial->outcome, (enum ws_measure)m) == 0)
-            printf("%.6g\t", value);
+            printf("%*.6g  ", width, value);
         else
-            printf("-\t");
+            printf("%*s  ", width, "-");
     }
-    printf("%zu\t%s%s\n", trial->samples, ws_how_name(trial->how),
+    printf("%7zu  %s%s\n", trial->samples, ws_how_name(trial->how),
            trial->is_valid ? "" : ", invalid");
     return 0;
+}
+
+static int list_text(struct ws_study *study, struct ws_error *err)
+{
+    struct listing listing = {.space = &ws_study_testbed(study)->space};
+    int rc = ws_study_each_trial(study, note_known, &listing, err);
+    if (rc != 0)
+        return rc;
+    print_titles(&listing);
+    return ws_study_each_trial(study, print_trial, &listing, err);
 }
 
 static void print_outcome(const struct ws_space *space,
@@ -339,12 +393,12 @@ static int list(const char *path, const struct study_options *options,
         (struct ws_space *)(uintptr_t)&ws_study_testbed(study)->space;
     if (options->json) {
         rc = print_json(study, err);
+    } else if (options->csv || options->samples > 0) {
+        print_head(space);
+        rc = options->csv ? ws_study_each_trial(study, print_row, space, err)
+                          : list_samples(study, options->samples, err);
     } else {
-        print_head(space, options->csv || options->samples > 0);
-        rc = options->samples > 0
-                 ? list_samples(study, options->samples, err)
-                 : ws_study_each_trial(study, options->csv ? print_row : print_trial,
-                                       space, err);
+        rc = list_text(study, err);
     }
     ws_study_close(study);
     return rc;
