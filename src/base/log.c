@@ -1,12 +1,13 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 
 static ws_log_sink the_sink;
 static void *the_user;
-static enum ws_log_level the_level = WS_LOG_WARNING;
+static _Atomic enum ws_log_level the_level = WS_LOG_WARNING;
 
 static const char *const level_names[] = {
     [WS_LOG_ERROR] = "error",
@@ -19,12 +20,18 @@ void ws_log_set_sink(ws_log_sink sink, void *user, enum ws_log_level level)
 {
     the_sink = sink;
     the_user = user;
-    the_level = level;
+    ws_log_set_level(level);
+}
+
+void ws_log_set_level(enum ws_log_level level)
+{
+    atomic_store_explicit(&the_level, level, memory_order_relaxed);
 }
 
 int ws_log_enabled(enum ws_log_level level)
 {
-    return the_sink != NULL && level <= the_level;
+    return the_sink != NULL &&
+           level <= atomic_load_explicit(&the_level, memory_order_relaxed);
 }
 
 void ws_log(enum ws_log_level level, const char *fmt, ...)

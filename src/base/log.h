@@ -13,6 +13,9 @@ typedef void (*ws_log_sink)(void *user, enum ws_log_level level, const char *lin
 /* Lines above `level` are dropped before they are formatted. sink NULL: silence. */
 void ws_log_set_sink(ws_log_sink sink, void *user, enum ws_log_level level);
 
+/* At any time, from any thread. */
+void ws_log_set_level(enum ws_log_level level);
+
 /* Whether a line of this level would be seen; to skip costly preparations. */
 int ws_log_enabled(enum ws_log_level level);
 

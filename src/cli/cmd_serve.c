@@ -154,7 +154,7 @@ static void reload(struct ws_serve *serve, const struct serve_options *options,
     struct ws_serve_crew crew;
     int rc = configure(&config, options, &err);
     if (rc == 0) {
-        ws_log_set_sink(log_line, NULL, config.log_level);
+        ws_log_set_level(config.log_level);
         rc = ws_serve_crew_create(&crew, &config, options->plan, machine, &err);
     }
     if (rc == 0)

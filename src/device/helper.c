@@ -37,18 +37,6 @@ int ws_helper_listen(int *out_fd, const char *path, struct ws_error *err)
     return 0;
 }
 
-static int is_allowed_user(const struct ws_helper_options *options, int fd)
-{
-    struct ucred peer;
-    socklen_t size = sizeof(peer);
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-        return 0;
-    if (options->serves(options->user, peer.uid))
-        return 1;
-    ws_log(WS_LOG_WARNING, "turned user %u away", (unsigned)peer.uid);
-    return 0;
-}
-
 static int say(int fd, const char *text)
 {
     size_t size = strlen(text);
@@ -171,19 +159,37 @@ static int serve_message(const struct ws_helper_options *options, int fd)
     return say(fd, reply);
 }
 
+/* Whether the kernel's word for who is at the other end is one of ours; if not, it is
+ * told so. */
+static int is_allowed_user(const struct ws_helper_options *options, int fd)
+{
+    char denial[64];
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return 0;
+    if (options->serves(options->user, peer.uid))
+        return 1;
+    ws_log(WS_LOG_WARNING, "turned user %u away", (unsigned)peer.uid);
+    (void)snprintf(denial, sizeof(denial), "denied user %u is not served",
+                   (unsigned)peer.uid);
+    (void)say(fd, denial);
+    return 0;
+}
+
 /* The next client, if it is one of ours and nobody is served yet. */
 static void take_client(const struct ws_helper_options *options, int *client_fd)
 {
     int fd = accept4(options->listen_fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0)
         return;
-    if (!is_allowed_user(options, fd))
-        (void)say(fd, "denied this user is not served");
-    else if (*client_fd >= 0)
-        (void)say(fd, "busy another process holds the knobs");
-    else if (say(fd, "hello") == 0) {
-        *client_fd = fd;
-        return;
+    if (is_allowed_user(options, fd)) {
+        if (*client_fd >= 0) {
+            (void)say(fd, "busy another process holds the knobs");
+        } else if (say(fd, "hello") == 0) {
+            *client_fd = fd;
+            return;
+        }
     }
     (void)close(fd);
 }

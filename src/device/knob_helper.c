@@ -175,6 +175,8 @@ int ws_device_add_helper(struct ws_device *device, const char *path, struct ws_e
     }
     line->users = 1;
     rc = hear(text, WS_HELPER_MESSAGE_MAX + 1, line->fd, err);
+    if (rc != 0)
+        (void)ws_error_context(err, "%s", path);
     if (rc == 0 &&
         (strcmp(text, "hello") != 0 || send(line->fd, "list", 4, MSG_NOSIGNAL) != 4))
         rc = ws_error_set(err, WS_E_FORMAT, "%s: no knob helper", path);

@@ -309,6 +309,16 @@ static void evict(void *user, const char *path)
     }
 }
 
+/* What the runtime does not take is the sender's fault, and need not be kept. */
+static int reject(const char *path, const char *name, struct ws_error *err)
+{
+    (void)unlink(path);
+    if (err != NULL)
+        err->code = WS_E_FORMAT;
+    (void)ws_error_context(err, "the model \"%s\" that was sent", name);
+    return WS_E_FORMAT;
+}
+
 int ws_host_upload(struct ws_host *host, const char *name, const char *digest,
                    const uint8_t *bytes, size_t size, struct ws_error *err)
 {
@@ -328,8 +338,11 @@ int ws_host_upload(struct ws_host *host, const char *name, const char *digest,
                                 name)
                  : ws_store_add(path, &host->options.store, name, digest, bytes, size,
                                 evict, host, err);
-    if (rc == 0)
+    if (rc == 0) {
         rc = load_any(host, name, digest, err);
+        if (rc == WS_E_RUNTIME)
+            rc = reject(path, name, err);
+    }
     (void)pthread_mutex_unlock(&host->loading);
     return rc;
 }
