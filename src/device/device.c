@@ -324,6 +324,21 @@ struct target {
     size_t value;
 };
 
+/* Nothing is left behind by knobs of this process, or of a helper that keeps the
+ * originals itself: they do not hold the machine. */
+static int has_originals(const struct ws_device *device, const struct target *targets,
+                         size_t count)
+{
+    for (size_t k = 0; k < count; k++) {
+        if (targets[k].knob < 0)
+            continue;
+        const struct ws_actuator_ops *ops = device->actuators[targets[k].knob]->ops;
+        if (ops->paths != NULL || ops->keep != NULL)
+            return 1;
+    }
+    return 0;
+}
+
 /* Those of a setting's knobs. A mode changes others' attributes too: before one is set
  * they are all kept, as they are by now and not as the mode leaves them. */
 static int keep_targets(struct ws_device *device, const struct target *targets,
@@ -397,12 +412,15 @@ int ws_device_apply(struct ws_device *device, struct ws_device_report *report,
     int64_t start_ns = ws_clock_now_ns();
     memset(report, 0, sizeof(*report));
     device->write_count = 0;
-    int rc = lease_take(device, err);
+    int rc = 0;
     find_targets(targets, report, device, space, setting);
-    if (rc == 0)
-        rc = keep_targets(device, targets, space->knob_count, err);
-    if (rc == 0)
-        rc = ws_lease_commit(device->lease, err);
+    if (has_originals(device, targets, space->knob_count)) {
+        rc = lease_take(device, err);
+        if (rc == 0)
+            rc = keep_targets(device, targets, space->knob_count, err);
+        if (rc == 0)
+            rc = ws_lease_commit(device->lease, err);
+    }
     for (int rank = 0; rc == 0 && rank < WS_RANK_COUNT; rank++) {
         for (size_t k = 0; k < space->knob_count; k++) {
             if (targets[k].knob < 0)

@@ -39,7 +39,7 @@ struct ws_device_options {
  *   edge.cpus          processors this process runs on: each cluster, and all; within
  *                      its cpuset (not on a tree, but with own_processors)
  * `fs` must outlive the device. Nothing is written, and no lease is taken, before the
- * first setting is applied.
+ * first setting is applied that has something to give back.
  */
 int ws_device_open(struct ws_device **out, struct ws_sysfs *fs,
                    const struct ws_device_options *options, struct ws_error *err);

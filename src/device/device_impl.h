@@ -59,7 +59,7 @@ struct ws_device {
     struct ws_sysfs *fs;
     struct ws_space space;
     struct ws_actuator *actuators[WS_KNOBS_MAX]; /* parallel to space.knobs */
-    struct ws_lease *lease;                      /* NULL before the first setting */
+    struct ws_lease *lease;                      /* NULL before originals are kept */
     char *lease_path;
     int catch_signals;
     int own_processors;

@@ -227,6 +227,9 @@ static void test_device(void **state)
     }
     assert_int_equal(ws_device_current(now, sizeof(now), device, khz, &err), 0);
     assert_string_equal(now, space->knobs[khz].values[0].text);
+    /* The lease is the helper's alone: a daemon need not be able to write one. */
+    assert_int_equal(access(scene.board.lease, F_OK), 0);
+    assert_int_not_equal(access(lease, F_OK), 0);
     /* One at a time. */
     assert_int_equal(ws_device_open(&second, scene.board.fs, &bare, &err), 0);
     assert_int_equal(ws_device_add_helper(second, scene.path, &err), WS_E_BUSY);
