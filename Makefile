@@ -42,7 +42,7 @@ soak:
 
 install: all
 	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
-	@ninja -C $(BUILD) wattshed
+	@ninja -C $(BUILD) wattshed man
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
 clean:

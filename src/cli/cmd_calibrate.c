@@ -50,9 +50,9 @@ static const struct ws_cli_usage usage = {
              "errors on them are printed. TRIALS are a testbed with a recorded table "
              "(JSON), or a study.",
     .options = options_table,
-    .example = "example: wattshed calibrate testbed.json --device jetson-nano \\\n"
-               "             --only concurrency=1 -o mine.json \\\n"
-               "             --work etc/devices/jetson-nano/model.json",
+    .example = "  $ wattshed calibrate testbed.json --device jetson-nano \\\n"
+               "  > --only concurrency=1 -o mine.json \\\n"
+               "  > --work etc/devices/jetson-nano/model.json",
     .words_min = 1,
     .words_max = 1,
     .wants = "one TRIALS is needed",

@@ -96,9 +96,9 @@ static const struct ws_cli_usage usage = {
              "place with every codec, and prints what crosses, the time of both sides, "
              "how often the answer is the whole model's, and how often it is right.",
     .options = options_table,
-    .example = "example: wattshed compare etc/demo/digits.onnx \\\n"
-               "             --samples etc/demo/digits_inputs.npy \\\n"
-               "             --labels etc/demo/digits_labels.npy --limit 50",
+    .example = "  $ wattshed compare etc/demo/digits.onnx \\\n"
+               "  > --samples etc/demo/digits_inputs.npy \\\n"
+               "  > --labels etc/demo/digits_labels.npy --limit 50",
     .words_min = 1,
     .words_max = 1,
     .wants = "one MODEL is needed",

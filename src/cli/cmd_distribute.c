@@ -122,9 +122,8 @@ static const struct ws_cli_usage usage = {
              "accuracy are as asked for. What is left is planned anew when a node slows, "
              "goes or comes; every input gets one result, in order.",
     .options = options_table,
-    .example = "example: wattshed distribute --nodes cluster.json --input pictures.npy "
-               "\\\n"
-               "             --images-per-s 400 --min-accuracy 0.75",
+    .example = "  $ wattshed distribute --nodes cluster.json --input pictures.npy \\\n"
+               "  > --images-per-s 400 --min-accuracy 0.75",
 };
 
 /* 0, or 1 with an exit status. */

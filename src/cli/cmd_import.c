@@ -19,19 +19,12 @@ static const struct ws_cli_option options_table[] = {
 static const struct ws_cli_usage usage = {
     .command = "import",
     .synopsis = "FILE.csv --map MAP.json -o DIR",
-    .about =
-        "Turns somebody else's table into a testbed: DIR/testbed.json and DIR/table.csv. "
-        "The map says which columns are knobs and measures (docs/plan.md):\n\n"
-        "  {\"name\": \"theirs\", \"source\": \"where it is from\",\n"
-        "   \"where\": {\"Model\": \"resnet50\"},\n"
-        "   \"knobs\": {\"cut\": {\"column\": \"Split\", \"part\": \"shared\",\n"
-        "                     \"kind\": \"ordered\"}},\n"
-        "   \"measures\": {\"edge_ms\": {\"column\": \"Head (s)\", \"scale\": 1000},\n"
-        "                \"cloud_ms\": {\"column\": \"Tail (s)\", \"scale\": 1000},\n"
-        "                \"latency_ms\": {\"terms\": {\"edge_ms\": 1, \"cloud_ms\": "
-        "1}}},\n"
-        "   \"objectives\": [\"latency_ms\", \"edge_ms\"]}",
+    .about = "Turns somebody else's table into a testbed: DIR/testbed.json and "
+             "DIR/table.csv. The map says which columns are knobs and measures: "
+             "docs/plan.md explains it, etc/maps holds one.",
     .options = options_table,
+    .example = "  $ wattshed import lookup.csv --map etc/maps/splitrl-resnet50.json "
+               "-o testbed",
     .words_min = 1,
     .words_max = 1,
     .wants = "FILE.csv, --map and -o are needed",

@@ -92,10 +92,10 @@ static const struct ws_cli_usage usage = {
              "server of the Open Inference Protocol v2 knows; with a file, it is its "
              "stem, and the digests are compared.",
     .options = options_table,
-    .example = "example: wattshed node etc/demo/digits.onnx &\n"
-               "         wattshed infer etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
-               "             --node http://127.0.0.1:8000 \\\n"
-               "             --input etc/demo/test_data_set_0/input_0.pb",
+    .example = "  $ wattshed node etc/demo/digits.onnx &\n"
+               "  $ wattshed infer etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
+               "  > --node http://127.0.0.1:8000 \\\n"
+               "  > --input etc/demo/test_data_set_0/input_0.pb",
     .words_min = 1,
     .words_max = 1,
     .wants = "one MODEL is needed",

@@ -35,7 +35,7 @@ static const struct ws_cli_usage usage = {
              "runtime's optimisation leaves open, so that both halves run at the speed "
              "of the whole.",
     .options = options_table,
-    .example = "example: wattshed inspect etc/demo/digits.onnx",
+    .example = "  $ wattshed inspect etc/demo/digits.onnx",
     .words_min = 1,
     .words_max = 1,
     .wants = "one MODEL is needed",

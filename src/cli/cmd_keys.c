@@ -93,12 +93,11 @@ static const struct ws_cli_usage usage = {
         "read changed files again. ca.key signs for the whole fleet: keep it off every "
         "machine.",
     .options = options_table,
-    .example = "example: wattshed keys fleet --server cloud,10.0.0.7 --client camera-1\n"
-               "         wattshed node --listen 10.0.0.7:8443 --cert fleet/cloud.pem \\\n"
-               "             --key fleet/cloud.key --tokens fleet/tokens MODEL\n"
-               "         wattshed infer MODEL --cut 30 --node https://10.0.0.7:8443 \\\n"
-               "             --cacert fleet/ca.pem --token-file fleet/camera-1.token "
-               "--input X",
+    .example = "  $ wattshed keys fleet --server cloud,10.0.0.7 --client camera-1\n"
+               "  $ wattshed node --listen 10.0.0.7:8443 --cert fleet/cloud.pem \\\n"
+               "  > --key fleet/cloud.key --tokens fleet/tokens MODEL\n"
+               "  $ wattshed infer MODEL --cut 30 --node https://10.0.0.7:8443 \\\n"
+               "  > --cacert fleet/ca.pem --token-file fleet/camera-1.token --input X",
     .words_min = 1,
     .words_max = 1,
     .wants = "one DIR is needed",

@@ -63,10 +63,9 @@ static const struct ws_cli_usage usage = {
              "was told of. What was changed is given back when the daemon's connection "
              "ends.",
     .options = options_table,
-    .example = "example: wattshed knobs --print | grep -v edge.cores >knobs.allow\n"
-               "         wattshed knobs --socket /run/wattshed/knobs --allow knobs.allow "
-               "\\\n"
-               "             --user wattshed",
+    .example = "  $ wattshed knobs --print | grep -v edge.cores >knobs.allow\n"
+               "  $ wattshed knobs --socket /run/wattshed/knobs --allow knobs.allow \\\n"
+               "  > --user wattshed",
 };
 
 static void log_line(void *user, enum ws_log_level level, const char *line)

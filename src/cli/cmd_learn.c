@@ -84,8 +84,8 @@ static const struct ws_cli_usage usage = {
         "the policy `dvfo`, which goes on learning while it serves. Says how far it is "
         "from the oracle, which knows the link and tries every setting.",
     .options = options_table,
-    .example = "example: wattshed learn etc/testbeds/dvfo-nano/testbed.json "
-               "-o /tmp/agent.json",
+    .example =
+        "  $ wattshed learn etc/testbeds/dvfo-nano/testbed.json -o /tmp/agent.json",
     .words_min = 1,
     .words_max = 1,
     .wants = "one TESTBED or STUDY is needed",

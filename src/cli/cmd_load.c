@@ -88,8 +88,8 @@ static const struct ws_cli_usage usage = {
              "with its deadline, and says how many were met, what they cost as far as "
              "the server tells, and how long they took.",
     .options = options_table,
-    .example = "example: wattshed load http://127.0.0.1:8080 --workload workload.csv "
-               "--closed 4",
+    .example =
+        "  $ wattshed load http://127.0.0.1:8080 --workload workload.csv --closed 4",
     .words_max = 1,
     .wants = "one URL at most",
 };

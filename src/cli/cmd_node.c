@@ -84,8 +84,8 @@ static const struct ws_cli_usage usage = {
              "after its file; the tail of a cut is NAME~CUT~CODEC, CUT as `wattshed "
              "inspect` lists it. Prints the address once it is ready.",
     .options = options_table,
-    .example = "example: wattshed node etc/demo/digits.onnx\n"
-               "         curl http://127.0.0.1:8000/v2/models/digits",
+    .example = "  $ wattshed node etc/demo/digits.onnx\n"
+               "  $ curl http://127.0.0.1:8000/v2/models/digits",
     .words_max = WS_CLI_ANY_WORDS,
 };
 

@@ -178,10 +178,10 @@ static const struct ws_cli_usage usage = {
         "maps are shared (docs/dvfo.md): its knob is `share`, and every setting is "
         "measured from end to end.",
     .options = options_table,
-    .example = "example: wattshed node --listen 127.0.0.1:8000 etc/demo/digits.onnx &\n"
-               "         wattshed profile etc/demo/digits.onnx --edge rpi4-coral \\\n"
-               "             --node http://127.0.0.1:8000 --link 20,2 --budget 40 \\\n"
-               "             -o digits.study",
+    .example = "  $ wattshed node --listen 127.0.0.1:8000 etc/demo/digits.onnx &\n"
+               "  $ wattshed profile etc/demo/digits.onnx --edge rpi4-coral \\\n"
+               "  > --node http://127.0.0.1:8000 --link 20,2 --budget 40 \\\n"
+               "  > -o digits.study",
     .words_max = 1,
     .wants = "one MODEL is needed",
 };

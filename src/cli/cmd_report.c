@@ -24,7 +24,7 @@ static const struct ws_cli_usage usage = {
              "front, latency and energy by part, cuts, accuracy, conditions. It needs no "
              "network and no script, reads on a phone and can be printed.",
     .options = options_table,
-    .example = "example: wattshed report digits.study -o digits.html",
+    .example = "  $ wattshed report digits.study -o digits.html",
     .words_min = 1,
     .words_max = 1,
     .wants = "one STUDY is needed",

@@ -54,8 +54,8 @@ static const struct ws_cli_usage usage = {
     .about = "Runs a model in this process: whole, or cut in one place with everything "
              "that would happen between two machines except the network.",
     .options = options_table,
-    .example = "example: wattshed run etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
-               "             --input etc/demo/test_data_set_0/input_0.pb",
+    .example = "  $ wattshed run etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
+               "  > --input etc/demo/test_data_set_0/input_0.pb",
     .words_min = 1,
     .words_max = 1,
     .wants = "one MODEL is needed",

@@ -117,9 +117,9 @@ static const struct ws_cli_usage usage = {
         "SIGTERM lets requests finish, gives the hardware back and ends. /metrics is for "
         "Prometheus.",
     .options = options_table,
-    .example = "example: wattshed node etc/demo/digits.onnx &\n"
-               "         wattshed serve plan.json --model etc/demo/digits.onnx \\\n"
-               "             --node http://127.0.0.1:8000",
+    .example = "  $ wattshed node etc/demo/digits.onnx &\n"
+               "  $ wattshed serve plan.json --model etc/demo/digits.onnx \\\n"
+               "  > --node http://127.0.0.1:8000",
     .words_min = 1,
     .words_max = 1,
     .wants = "one PLAN is needed",

@@ -81,10 +81,10 @@ static const struct ws_cli_usage usage = {
              "SIGTERM does its work; then says what has passed.",
     .options = options_table,
     .example =
-        "example: wattshed node etc/demo/digits.onnx\n"
-        "         wattshed shape --listen 127.0.0.1:8001 --to 127.0.0.1:8000 --mbit 20\n"
-        "         wattshed infer etc/demo/digits.onnx --cut 6 \\\n"
-        "             --node http://127.0.0.1:8001 ...",
+        "  $ wattshed node etc/demo/digits.onnx\n"
+        "  $ wattshed shape --listen 127.0.0.1:8001 --to 127.0.0.1:8000 --mbit 20\n"
+        "  $ wattshed infer etc/demo/digits.onnx --cut 6 \\\n"
+        "  > --node http://127.0.0.1:8001 ...",
 };
 
 /* The link that a testbed was recorded over, or that of its model. */

@@ -141,10 +141,9 @@ static const struct ws_cli_usage usage = {
         "late, the edge's tail answers alone. DIR holds the parts and features.json "
         "(docs/dvfo.md).",
     .options = options_table,
-    .example = "example: wattshed node etc/dvfo/cifar10_cloud.onnx &\n"
-               "         wattshed share etc/dvfo --node http://127.0.0.1:8000 \\\n"
-               "             --samples etc/cifar/pictures.npy --labels "
-               "etc/cifar/labels.npy",
+    .example = "  $ wattshed node etc/dvfo/cifar10_cloud.onnx &\n"
+               "  $ wattshed share etc/dvfo --node http://127.0.0.1:8000 \\\n"
+               "  > --samples etc/cifar/pictures.npy --labels etc/cifar/labels.npy",
     .words_min = 1,
     .words_max = 1,
     .wants = "one DIR is needed",

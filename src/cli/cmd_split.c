@@ -42,8 +42,8 @@ static const struct ws_cli_usage usage = {
     .about = "Writes DIR/head.onnx and DIR/tail.onnx, the two sides of a cut, made of "
              "the model's own graph so that any ONNX runtime or server can load them.",
     .options = options_table,
-    .example = "example: wattshed split etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
-               "             -o /tmp/digits",
+    .example = "  $ wattshed split etc/demo/digits.onnx --cut 30 --codec int8 \\\n"
+               "  > -o /tmp/digits",
     .words_min = 1,
     .words_max = 1,
     .wants = "one MODEL is needed",

@@ -33,7 +33,7 @@ static const struct ws_cli_usage usage = {
     .about = "Lists the trials of a study in the order they were made: knobs, what each "
              "setting gave, samples it cost, and how its outcome came about.",
     .options = options_table,
-    .example = "example: wattshed study digits.study --csv >digits.csv",
+    .example = "  $ wattshed study digits.study --csv >digits.csv",
     .words_min = 1,
     .words_max = 1,
     .wants = "one STUDY is needed",

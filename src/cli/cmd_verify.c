@@ -271,7 +271,7 @@ static const struct ws_cli_usage usage = {
         "codecs, agree when the largest element of each row is the same or values are "
         "one quantum apart (codecs: 1 % of the largest value for fp16, 10 % for int8).",
     .options = options_table,
-    .example = "example: wattshed verify etc/demo",
+    .example = "  $ wattshed verify etc/demo",
     .words_min = 1,
     .words_max = WS_CLI_ANY_WORDS,
     .wants = "a DIR or MODEL is needed",

@@ -56,7 +56,7 @@ int ws_cli_usage_error(const char *command, const char *fmt, ...)
 static void print_help(FILE *to)
 {
     fputs(
-        "usage: wattshed COMMAND [ARG ...]\n\n"
+        "Usage: wattshed COMMAND [ARG ...]\n\n"
         "Energy-aware split inference: cut a neural network between an edge device and\n"
         "a server, and set the hardware, so that each deadline is met with the least\n"
         "energy.\n\n",

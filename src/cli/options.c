@@ -97,13 +97,13 @@ void ws_cli_print_value(const char *value, const char *help)
 
 static void print_help(const struct ws_cli_usage *usage, const struct unfolded *table)
 {
-    const char *lead = "usage:";
+    const char *lead = "Usage:";
     for (const char *line = usage->synopsis; *line != '\0';) {
         size_t size = strcspn(line, "\n");
         /* A line that goes on begins with a blank. */
         if (*line == ' ')
             printf("%*s%.*s\n",
-                   (int)(strlen("usage: wattshed ") + strlen(usage->command)), "",
+                   (int)(strlen("Usage: wattshed ") + strlen(usage->command)), "",
                    (int)size, line);
         else
             printf("%-6s wattshed %s %.*s\n", lead, usage->command, (int)size, line);
@@ -117,7 +117,7 @@ static void print_help(const struct ws_cli_usage *usage, const struct unfolded *
     for (size_t i = 0; i < table->count; i++)
         print_option(table->options[i]);
     if (usage->example != NULL)
-        printf("\n%s\n", usage->example);
+        printf("\nExamples:\n%s\n", usage->example);
 }
 
 /* ---- Values ---- */

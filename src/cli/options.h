@@ -116,7 +116,7 @@ struct ws_cli_usage {
     const char *synopsis; /* what follows "wattshed COMMAND "; a line for each form */
     const char *about;
     const struct ws_cli_option *options;
-    const char *example; /* printed as it is */
+    const char *example; /* lines as a shell has them: "  $ COMMAND \\\n  > MORE" */
     /* What is left after the options: at least min, at most max words, else `wants` is
      * the error: "one MODEL is needed". */
     int words_min, words_max;

@@ -13,7 +13,7 @@ commands=$("$wattshed" -h | sed -n 's/^  \([a-z]*\) .*/\1/p')
 for command in $commands; do
     text=$("$wattshed" "$command" -h 2>&1) || say "$command -h: status $?"
     [ "$text" = "$("$wattshed" "$command" --help)" ] || say "$command: --help is not -h"
-    [[ $text == "usage: wattshed $command"* ]] || say "$command: ${text%%$'\n'*}"
+    [[ $text == "Usage: wattshed $command"* ]] || say "$command: ${text%%$'\n'*}"
     wide=$(awk 'length > 80' <<<"$text")
     [ -z "$wide" ] || say "$command: beyond 80 columns: $wide"
     twice=$(grep -oE '^  (-[a-z], )?--[a-z-]+' <<<"$text" | sort | uniq -d)

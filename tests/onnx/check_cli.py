@@ -59,7 +59,7 @@ def check_inspect(folder):
     strange = json.loads(run(0, "inspect", "--json", seed("left-out")).stdout)
     assert "refuses" in strange["note"], strange["note"]
     assert [cut["natural"] for cut in strange["cuts"]] == [None, None]
-    assert "usage" in run(0, "inspect", "-h").stdout
+    assert "Usage" in run(0, "inspect", "-h").stdout
     refuse(2, "MODEL", "inspect")
     refuse(2, "MODEL", "inspect", "a", "b")
     refuse(1, "No such file", "inspect", os.path.join(folder, "none.onnx"))

@@ -123,7 +123,7 @@ def check_refusals(folder):
         with open(workload, "w", encoding="ascii") as file:
             file.write(text)
         refuse(1, says, "replay", shipped("testbed.json"), "--workload", workload)
-    assert "usage" in run(0, "replay", "-h").stdout
+    assert "Usage" in run(0, "replay", "-h").stdout
 
 
 def check_generator(folder):
