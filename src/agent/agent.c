@@ -377,6 +377,24 @@ int ws_agent_next(struct ws_agent *agent, struct ws_agent_action *out, double no
     return 1;
 }
 
+int ws_agent_looked(struct ws_agent *agent, struct ws_decision *out, uint64_t id,
+                    double attention, double now_ms)
+{
+    struct flight *flight = find_flight(agent, id);
+    struct ws_decision decision = flight->decision;
+    assert(flight->phase == PHASE_HEAD && agent->holder == flight);
+    struct ws_policy_request asked = ask(agent, &flight->request, now_ms);
+    asked.attention = attention;
+    ws_policy_revise(agent->policies[flight->request.policy], &decision, &asked,
+                     &flight->situation);
+    if (memcmp(&decision.setting, &flight->decision.setting, sizeof(decision.setting)) ==
+        0)
+        return 0;
+    flight->decision = *out = decision;
+    agent->current = decision.setting;
+    return 1;
+}
+
 /* ---- tails ---- */
 
 /* Transfer and tail on a node. */

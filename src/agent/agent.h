@@ -13,7 +13,8 @@
  * The loop of a driver: submit what arrives; while ws_agent_next gives an action, carry
  * it out. A request that was RUN ends with ws_agent_finish; a driver that cuts execution
  * in phases tells ws_agent_head_done in between, does what that answers, and tells
- * ws_agent_send_failed when a node did not give the tail.
+ * ws_agent_send_failed when a node did not give the tail. One that knows the attention of
+ * a request's feature maps before it settles which of them go tells ws_agent_looked.
  */
 #ifndef WS_AGENT_AGENT_H
 #define WS_AGENT_AGENT_H
@@ -120,6 +121,11 @@ int ws_agent_submit(struct ws_agent *agent, const struct ws_agent_request *reque
  * gives 0 after every event. */
 int ws_agent_next(struct ws_agent *agent, struct ws_agent_action *out, double now_ms);
 
+/* While the edge runs `id`: its feature maps are there and have this attention, and
+ * nothing was sent. 1: the policy settles for something else than was decided, with the
+ * edge's knobs as they are: *out. */
+int ws_agent_looked(struct ws_agent *agent, struct ws_decision *out, uint64_t id,
+                    double attention, double now_ms);
 /* The edge part of `id` is done and its tail is to be had elsewhere: the edge is free. */
 void ws_agent_head_done(struct ws_agent *agent, struct ws_agent_send *out, uint64_t id,
                         double now_ms);

@@ -305,6 +305,8 @@ int ws_logbook_tell(struct ws_buf *out, const struct ws_logbook_entry *entry,
     }
     double value;
     int has_energy = 0;
+    if (rc == 0 && ws_flight_attention(&value, flight->flight, NULL) == 0)
+        rc = ws_buf_printf(out, err, ",\"attention\":%.6g", value);
     for (int m = 0; rc == 0 && m < WS_MEASURE_COUNT; m++) {
         if (ws_outcome_get(&value, outcome, (enum ws_measure)m) != 0 || !isfinite(value))
             continue;

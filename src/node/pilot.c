@@ -252,17 +252,35 @@ static int set_hardware(struct ws_pilot *pilot, double *out_ms,
     return 0;
 }
 
+/* What the extractor saw, if there is one, before it is settled which maps go. The edge's
+ * knobs stay. */
+static void look(struct ws_pilot_flight *out, struct ws_pilot *pilot)
+{
+    double attention = 0;
+    if (ws_flight_attention(&attention, out->ticket->flight, NULL) != 0)
+        return;
+    (void)pthread_mutex_lock(&pilot->lock);
+    if (ws_agent_looked(pilot->agent, &out->decision, out->ticket->id, attention,
+                        now_ms(pilot)))
+        pilot->current = out->decision.setting;
+    (void)pthread_mutex_unlock(&pilot->lock);
+}
+
 static int run_head(struct ws_pilot_flight *out, struct ws_pilot *pilot,
                     const struct ws_pilot_request *request, struct ws_error *err)
 {
     struct ws_pilot_ticket *ticket = out->ticket;
-    const struct ws_setting *setting = &out->decision.setting;
+    struct ws_executor *executor = pilot->options.executor;
     const struct ws_datum *inputs =
         ticket->copies != NULL ? ticket->copies : request->inputs;
-    int rc = set_hardware(pilot, &out->switch_ms, setting, err);
-    return rc == 0 ? ws_executor_head(&ticket->flight, pilot->options.executor, setting,
-                                      inputs, err)
-                   : rc;
+    int rc = set_hardware(pilot, &out->switch_ms, &out->decision.setting, err);
+    if (rc == 0)
+        rc = ws_executor_look(&ticket->flight, executor, &out->decision.setting, inputs,
+                              err);
+    if (rc != 0)
+        return rc;
+    look(out, pilot);
+    return ws_executor_go_on(ticket->flight, &out->decision.setting, err);
 }
 
 static int ask_node(struct ws_pilot_ticket *ticket, size_t node, double timeout_ms,

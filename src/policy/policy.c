@@ -45,6 +45,14 @@ int ws_policy_decide(struct ws_policy *policy, struct ws_decision *out,
     return policy->ops->decide(policy, out, request, now, err);
 }
 
+void ws_policy_revise(struct ws_policy *policy, struct ws_decision *decision,
+                      const struct ws_policy_request *request,
+                      const struct ws_situation *then)
+{
+    if (policy->ops->revise != NULL)
+        policy->ops->revise(policy, decision, request, then);
+}
+
 void ws_policy_learn(struct ws_policy *policy, const struct ws_decision *decision,
                      const struct ws_situation *then, const struct ws_outcome *outcome)
 {

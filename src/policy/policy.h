@@ -57,6 +57,12 @@ struct ws_policy_ops {
     int (*decide)(struct ws_policy *policy, struct ws_decision *out,
                   const struct ws_policy_request *request, const struct ws_situation *now,
                   struct ws_error *err);
+    /* Once more, with the request's attention, now that the edge's hardware is set and
+     * nothing was sent: may change the knobs that are not the edge's. As decide was asked
+     * else. Allocates nothing. (optional: most do not look at it) */
+    void (*revise)(struct ws_policy *policy, struct ws_decision *decision,
+                   const struct ws_policy_request *request,
+                   const struct ws_situation *then);
     /* What a decision gave, and the situation it was made in. Allocates nothing.
      * (optional: most learn nothing) */
     void (*learn)(struct ws_policy *policy, const struct ws_decision *decision,
@@ -79,6 +85,9 @@ int ws_policy_find(const struct ws_policy_ops **out, const char *name,
 int ws_policy_decide(struct ws_policy *policy, struct ws_decision *out,
                      const struct ws_policy_request *request,
                      const struct ws_situation *now, struct ws_error *err);
+void ws_policy_revise(struct ws_policy *policy, struct ws_decision *decision,
+                      const struct ws_policy_request *request,
+                      const struct ws_situation *then);
 void ws_policy_learn(struct ws_policy *policy, const struct ws_decision *decision,
                      const struct ws_situation *then, const struct ws_outcome *outcome);
 /* Takes NULL. */

@@ -138,6 +138,8 @@ static struct ws_view view_of(const struct dvfo *self,
         .elapsed_ms = self->elapsed_ms,
     };
     (void)ws_conditions_get(&view.attention, &self->base.plan->conditions, WS_ATTENTION);
+    if (request->attention > 0)
+        view.attention = request->attention;
     view.current = now->current != NULL ? *now->current : self->learner->task->start;
     return view;
 }
@@ -191,6 +193,34 @@ static int dvfo_decide(struct ws_policy *policy, struct ws_decision *out,
     return 0;
 }
 
+/* What the picture's own attention makes of it; the hardware stays as it is set. What is
+ * learnt from the request is seen with that attention either way. */
+static void dvfo_revise(struct ws_policy *policy, struct ws_decision *decision,
+                        const struct ws_policy_request *request,
+                        const struct ws_situation *then)
+{
+    struct dvfo *self = (struct dvfo *)policy;
+    const struct ws_plan *plan = policy->plan;
+    struct ws_setting setting;
+    self->view = view_of(self, request, then);
+    if (then->edge_w_max > 0 || then->edge_bytes_max > 0)
+        return;
+    ws_learner_choose(self->learner, &setting, &self->view, 1);
+    for (size_t k = 0; k < plan->space.knob_count; k++) {
+        if (plan->space.knobs[k].part == WS_PART_EDGE)
+            setting.value[k] = decision->setting.value[k];
+    }
+    size_t entry = entry_of(self, &setting);
+    const struct ws_plan_entry *found =
+        entry == WS_NO_ENTRY ? NULL : &plan->entries[entry];
+    if (!may_take(self, &setting, found, request))
+        return;
+    *decision = (struct ws_decision){setting, entry, 0};
+    if (found != NULL)
+        decision->latency_ms =
+            ws_situation_foresee(then, &found->outcome, &plan->conditions);
+}
+
 static void dvfo_learn(struct ws_policy *policy, const struct ws_decision *decision,
                        const struct ws_situation *then, const struct ws_outcome *outcome)
 {
@@ -212,6 +242,7 @@ const struct ws_policy_ops ws_policy_dvfo = {
     .summary = "what an agent has learnt (wattshed learn), and goes on learning",
     .create = dvfo_create,
     .decide = dvfo_decide,
+    .revise = dvfo_revise,
     .learn = dvfo_learn,
     .destroy = dvfo_destroy,
 };

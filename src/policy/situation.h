@@ -30,6 +30,7 @@ struct ws_policy_request {
      * in which they will be served; as many as the agent cares to say. */
     const double *behind_ms;
     size_t behind_count;
+    double attention; /* of its feature maps, as WS_ATTENTION; 0: not known (yet) */
 };
 
 struct ws_situation {

@@ -111,14 +111,24 @@ static void count_latency(struct run *run, double latency_ms, double deadline_ms
         run->exceed[result->late++] = latency_ms - deadline_ms;
 }
 
+/* The attention of the request's feature maps, where the world knows one. */
+static void look(struct run *run, struct ws_agent_action *action)
+{
+    double attention = 0;
+    if (ws_conditions_get(&attention, &run->now.conditions, WS_ATTENTION) == 0)
+        (void)ws_agent_looked(run->agent, &action->decision, action->id, attention,
+                              run->now_ms);
+}
+
 /* Executes one decision and moves the clock to its end. */
-static int execute(struct run *run, const struct ws_agent_action *action,
-                   double arrival_ms, struct ws_error *err)
+static int execute(struct run *run, struct ws_agent_action *action, double arrival_ms,
+                   struct ws_error *err)
 {
     const struct ws_world *world = run->task->world;
     const struct ws_request *request = request_of(run, (size_t)action->id);
     struct ws_outcome outcome;
     double latency;
+    look(run, action);
     int rc = ws_evaluate(world->evaluator, &outcome, &action->decision.setting, NULL,
                          &run->now.conditions, run->now.seed, err);
     if (rc != 0) {

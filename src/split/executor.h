@@ -118,6 +118,15 @@ int ws_executor_prepare(struct ws_executor *executor, const struct ws_setting *s
 int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
                      const struct ws_setting *setting, const struct ws_datum *inputs,
                      struct ws_error *err);
+/* The same in two steps, where the second may know more. Where feature maps are shared
+ * the first runs the extractor, and ws_flight_attention tells of it before the second
+ * settles which maps go: with another setting, of the same edge knobs. Of any other
+ * network the first runs nothing. In between, nothing else is asked of the flight. */
+int ws_executor_look(struct ws_flight **out, struct ws_executor *executor,
+                     const struct ws_setting *setting, const struct ws_datum *inputs,
+                     struct ws_error *err);
+int ws_executor_go_on(struct ws_flight *flight, const struct ws_setting *setting,
+                      struct ws_error *err);
 /* The tail on the node at `url`; timeout_ms 0: the client's default. A failure (WS_E_IO,
  * WS_E_TIMEOUT, WS_E_REMOTE, WS_E_MISMATCH, ...) leaves the flight as it was, for another
  * node or for ws_executor_local. WS_E_END: another answer came first. */

@@ -3,11 +3,14 @@
 
 #include "base/clock.h"
 #include "split/executor_impl.h"
+#include "split/sharing.h"
 
 struct ws_flight {
     struct ws_executor *executor;
     const struct ws_executor_way *way;
-    struct ws_passage *passage;
+    const struct ws_datum *inputs;
+    struct ws_sharing *sharing; /* while its share is not settled */
+    struct ws_passage *passage; /* from then on */
     int64_t start_ns, head_end_ns;
     int64_t head_ns; /* what the head took, stretched */
     /* Of an emulated edge: waiting that stretched its work, its energy, and what this
@@ -53,7 +56,7 @@ static int start_beside(struct ws_flight *flight, struct ws_error *err)
     return rc == 0 ? ws_passage_beside(flight->passage, modelled_ms, err) : rc;
 }
 
-int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
+int ws_executor_look(struct ws_flight **out, struct ws_executor *executor,
                      const struct ws_setting *setting, const struct ws_datum *inputs,
                      struct ws_error *err)
 {
@@ -66,9 +69,37 @@ int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
         return ws_error_nomem(err);
     pthread_mutex_init(&flight->lock, NULL);
     flight->executor = executor;
-    flight->way = way;
+    flight->inputs = inputs;
     flight->start_ns = ws_clock_now_ns();
-    rc = ws_passage_start(&flight->passage, way->route, inputs, err);
+    if (executor->parts != NULL)
+        rc = ws_sharing_start(&flight->sharing, way->lane->halves, inputs, err);
+    if (rc != 0)
+        ws_flight_destroy(flight);
+    else
+        *out = flight;
+    return rc;
+}
+
+static int start_passage(struct ws_flight *flight, struct ws_error *err)
+{
+    if (flight->sharing == NULL)
+        return ws_passage_start(&flight->passage, flight->way->route, flight->inputs,
+                                err);
+    int rc = ws_passage_start_shared(&flight->passage, flight->way->route,
+                                     flight->sharing, err);
+    if (rc == 0)
+        flight->sharing = NULL; /* the passage's now */
+    return rc;
+}
+
+int ws_executor_go_on(struct ws_flight *flight, const struct ws_setting *setting,
+                      struct ws_error *err)
+{
+    struct ws_executor_way *way = NULL;
+    int rc = ws_executor_way_of(&way, flight->executor, setting, err);
+    flight->way = way;
+    if (rc == 0)
+        rc = start_passage(flight, err);
     if (rc == 0 && !way->place.has_tail)
         rc = ws_passage_finish(flight->passage, err);
     if (rc == 0)
@@ -78,8 +109,19 @@ int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
         rc = start_beside(flight, err);
     flight->end_ns = flight->head_end_ns = ws_clock_now_ns();
     flight->head_ns = flight->end_ns - flight->start_ns;
-    if (rc == 0 && executor->board != NULL)
+    if (rc == 0 && flight->executor->board != NULL)
         flight->head_ns = ws_passage_times(flight->passage)->total_ns + flight->waited_ns;
+    return rc;
+}
+
+int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
+                     const struct ws_setting *setting, const struct ws_datum *inputs,
+                     struct ws_error *err)
+{
+    struct ws_flight *flight = NULL;
+    int rc = ws_executor_look(&flight, executor, setting, inputs, err);
+    if (rc == 0)
+        rc = ws_executor_go_on(flight, setting, err);
     if (rc != 0)
         ws_flight_destroy(flight);
     else
@@ -188,7 +230,10 @@ int ws_flight_head_energy(double *out_j, const struct ws_flight *flight,
 
 int ws_flight_attention(double *out, const struct ws_flight *flight, struct ws_error *err)
 {
-    return ws_passage_attention(out, flight->passage, err);
+    return flight->sharing != NULL ? ws_sharing_attention(out, flight->sharing, err)
+           : flight->passage != NULL
+               ? ws_passage_attention(out, flight->passage, err)
+               : ws_error_set(err, WS_E_UNKNOWN, "no feature maps are shared");
 }
 
 int64_t ws_flight_late_ns(const struct ws_flight *flight)
@@ -275,6 +320,7 @@ void ws_flight_destroy(struct ws_flight *flight)
 {
     if (flight == NULL)
         return;
+    ws_sharing_destroy(flight->sharing);
     ws_passage_destroy(flight->passage);
     pthread_mutex_destroy(&flight->lock);
     free(flight);

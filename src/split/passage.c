@@ -158,12 +158,10 @@ void ws_route_describe(struct ws_remote_options *out, const struct ws_route *rou
 /* --- Passages ------------------------------------------------------------------------
  */
 
-int ws_passage_start(struct ws_passage **out, struct ws_route *route,
-                     const struct ws_datum *inputs, struct ws_error *err)
+static int passage_create(struct ws_passage **out, struct ws_route *route,
+                          struct ws_error *err)
 {
-    struct ws_engine *engine = ws_splitter_engine(route->splitter);
     size_t count = ws_splitter_graph(route->splitter)->input_count;
-    int64_t start = ws_clock_now_ns();
     struct ws_passage *passage = calloc(1, sizeof(*passage));
     if (passage == NULL)
         return ws_error_nomem(err);
@@ -171,28 +169,78 @@ int ws_passage_start(struct ws_passage **out, struct ws_route *route,
     passage->route = route;
     passage->inputs = calloc(count + 1, sizeof(struct ws_engine_value *));
     passage->outputs = calloc(route->graph->output_count + 1, sizeof(*passage->outputs));
-    int rc =
-        passage->inputs == NULL || passage->outputs == NULL ? ws_error_nomem(err) : 0;
-    int has_head = route->halves == NULL || route->has_tail;
-    if (rc == 0 && route->halves != NULL) {
-        rc =
-            ws_sharing_start(&passage->sharing, route->halves, route->share, inputs, err);
-        inputs = rc == 0 ? ws_sharing_wires(passage->sharing) : NULL;
+    if (passage->inputs == NULL || passage->outputs == NULL) {
+        ws_passage_destroy(passage);
+        return ws_error_nomem(err);
     }
+    *out = passage;
+    return 0;
+}
+
+/* Head and codec. What came before them took `before_ns`. */
+static int run_head(struct ws_passage *passage, const struct ws_datum *inputs,
+                    int64_t start_ns, int64_t before_ns, struct ws_error *err)
+{
+    const struct ws_route *route = passage->route;
+    struct ws_engine *engine = ws_splitter_engine(route->splitter);
+    size_t count = ws_splitter_graph(route->splitter)->input_count;
+    int has_head = route->halves == NULL || route->has_tail, rc = 0;
     for (size_t i = 0; rc == 0 && has_head && i < count; i++)
         rc = ws_engine_value_from_datum(&passage->inputs[i], engine, &inputs[i], err);
     if (rc == 0 && has_head)
         rc = ws_stage_run(&passage->head, route->head, passage->inputs, err);
+    if (rc != 0)
+        return rc;
+    passage->times.encode_ns = passage->head.codec_ns;
+    passage->times.total_ns = before_ns + ws_clock_now_ns() - start_ns;
+    passage->times.edge_ns = passage->times.total_ns - passage->head.codec_ns;
+    passage->head_times = passage->times;
+    return 0;
+}
+
+int ws_passage_start_shared(struct ws_passage **out, struct ws_route *route,
+                            struct ws_sharing *sharing, struct ws_error *err)
+{
+    int64_t start = ws_clock_now_ns();
+    struct ws_passage *passage = NULL;
+    int rc = ws_sharing_divide(sharing, route->share, err);
+    if (rc == 0)
+        rc = passage_create(&passage, route, err);
+    if (rc == 0)
+        rc = run_head(passage, ws_sharing_wires(sharing), start,
+                      ws_sharing_extract_ns(sharing), err);
     if (rc != 0) {
         ws_passage_destroy(passage);
         return rc;
     }
-    passage->times.encode_ns = passage->head.codec_ns;
-    passage->times.total_ns = ws_clock_now_ns() - start;
-    passage->times.edge_ns = passage->times.total_ns - passage->head.codec_ns;
-    passage->head_times = passage->times;
+    passage->sharing = sharing;
     *out = passage;
     return 0;
+}
+
+int ws_passage_start(struct ws_passage **out, struct ws_route *route,
+                     const struct ws_datum *inputs, struct ws_error *err)
+{
+    int64_t start = ws_clock_now_ns();
+    struct ws_passage *passage = NULL;
+    struct ws_sharing *sharing = NULL;
+    int rc = 0;
+    if (route->halves != NULL) {
+        rc = ws_sharing_start(&sharing, route->halves, inputs, err);
+        if (rc == 0)
+            rc = ws_passage_start_shared(out, route, sharing, err);
+        if (rc != 0)
+            ws_sharing_destroy(sharing);
+        return rc;
+    }
+    rc = passage_create(&passage, route, err);
+    if (rc == 0)
+        rc = run_head(passage, inputs, start, 0, err);
+    if (rc != 0)
+        ws_passage_destroy(passage);
+    else
+        *out = passage;
+    return rc;
 }
 
 int ws_passage_beside(struct ws_passage *passage, double modelled_ms,

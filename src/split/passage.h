@@ -18,7 +18,8 @@
 #include "split/splitter.h"
 #include "split/stage.h"
 
-struct ws_halves; /* split/halves.h */
+struct ws_halves;  /* split/halves.h */
+struct ws_sharing; /* split/sharing.h */
 struct ws_route;
 
 struct ws_route_options {
@@ -81,6 +82,10 @@ struct ws_passage;
 /* Runs the head on `inputs`, which follow the graph's and must outlive the passage. */
 int ws_passage_start(struct ws_passage **out, struct ws_route *route,
                      const struct ws_datum *inputs, struct ws_error *err);
+/* Where maps are shared, from an extractor that has run: the route's share and codec are
+ * settled now. Takes the sharing over where it succeeds. */
+int ws_passage_start_shared(struct ws_passage **out, struct ws_route *route,
+                            struct ws_sharing *sharing, struct ws_error *err);
 /* Takes NULL. */
 void ws_passage_destroy(struct ws_passage *passage);
 /* Where maps are shared, starts the edge's half, which then lasts modelled_ms at least;

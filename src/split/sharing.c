@@ -26,7 +26,7 @@ struct ws_sharing {
     int has_thread;
 };
 
-int ws_sharing_start(struct ws_sharing **out, struct ws_halves *halves, double share,
+int ws_sharing_start(struct ws_sharing **out, struct ws_halves *halves,
                      const struct ws_datum *input, struct ws_error *err)
 {
     struct ws_sharing *sharing = calloc(1, sizeof(*sharing));
@@ -34,25 +34,34 @@ int ws_sharing_start(struct ws_sharing **out, struct ws_halves *halves, double s
         return ws_error_nomem(err);
     (void)pthread_mutex_init(&sharing->lock, NULL);
     sharing->halves = halves;
-    sharing->share = share;
     sharing->edge = calloc(ws_halves_class_count(halves), sizeof(float));
     int rc = sharing->edge == NULL ? ws_error_nomem(err) : 0;
     if (rc == 0)
         rc = ws_halves_extract(&sharing->division, halves, input, err);
-    if (rc == 0 && ws_halves_secondary_count(halves, share) > 0) {
-        rc = ws_halves_divide(&sharing->division, halves, share, NULL, err);
-        if (rc == 0)
-            rc = ws_engine_value_to_datum(&sharing->wires[0], sharing->division.secondary,
-                                          err);
-        if (rc == 0)
-            rc = ws_engine_value_to_datum(&sharing->wires[1], sharing->division.bitmap,
-                                          err);
-    }
     if (rc != 0)
         ws_sharing_destroy(sharing);
     else
         *out = sharing;
     return rc;
+}
+
+int ws_sharing_divide(struct ws_sharing *sharing, double share, struct ws_error *err)
+{
+    struct ws_division *division = &sharing->division;
+    sharing->share = share;
+    if (ws_halves_secondary_count(sharing->halves, share) == 0)
+        return 0;
+    int rc = ws_halves_divide(division, sharing->halves, share, NULL, err);
+    if (rc == 0)
+        rc = ws_engine_value_to_datum(&sharing->wires[0], division->secondary, err);
+    if (rc == 0)
+        rc = ws_engine_value_to_datum(&sharing->wires[1], division->bitmap, err);
+    return rc;
+}
+
+int64_t ws_sharing_extract_ns(const struct ws_sharing *sharing)
+{
+    return sharing->division.extract_ns;
 }
 
 /* Waits for the edge's half, whoever comes first. */

@@ -14,9 +14,13 @@
 
 struct ws_sharing;
 
-/* Extractor, attention and division of one input. */
-int ws_sharing_start(struct ws_sharing **out, struct ws_halves *halves, double share,
+/* Extractor and attention of one input. */
+int ws_sharing_start(struct ws_sharing **out, struct ws_halves *halves,
                      const struct ws_datum *input, struct ws_error *err);
+/* Which maps go: once, before all that follows but the attention. */
+int ws_sharing_divide(struct ws_sharing *sharing, double share, struct ws_error *err);
+/* That the extractor took. */
+int64_t ws_sharing_extract_ns(const struct ws_sharing *sharing);
 /* Waits for the edge's half. Takes NULL. */
 void ws_sharing_destroy(struct ws_sharing *sharing);
 

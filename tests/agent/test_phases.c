@@ -509,6 +509,100 @@ static void test_phases_spares_the_edge(void **state)
     teardown(&s);
 }
 
+/* A policy that settles by attention, and remembers what it was told of. */
+static const struct ws_policy_ops seer;
+static struct ws_decision told;
+static double learnt_energy_j;
+
+static int seer_create(struct ws_policy **out, const struct ws_plan *plan,
+                       const struct ws_policy_options *options, struct ws_error *err)
+{
+    static struct ws_policy policy;
+    (void)options;
+    (void)err;
+    policy = (struct ws_policy){&seer, plan};
+    *out = &policy;
+    return 0;
+}
+
+static int seer_decide(struct ws_policy *policy, struct ws_decision *out,
+                       const struct ws_policy_request *request,
+                       const struct ws_situation *now, struct ws_error *err)
+{
+    (void)now;
+    (void)err;
+    assert_true(request->attention <= 0); /* nothing has run */
+    *out = (struct ws_decision){policy->plan->entries[HERE].setting, HERE, 440};
+    return 0;
+}
+
+static void seer_revise(struct ws_policy *policy, struct ws_decision *decision,
+                        const struct ws_policy_request *request,
+                        const struct ws_situation *then)
+{
+    (void)then;
+    if (request->attention > 0.8)
+        *decision = (struct ws_decision){policy->plan->entries[HALF].setting, HALF, 130};
+}
+
+static void seer_learn(struct ws_policy *policy, const struct ws_decision *decision,
+                       const struct ws_situation *then, const struct ws_outcome *outcome)
+{
+    (void)policy;
+    (void)then;
+    told = *decision;
+    (void)ws_outcome_get(&learnt_energy_j, outcome, WS_ENERGY_J);
+}
+
+static void seer_destroy(struct ws_policy *policy)
+{
+    (void)policy;
+}
+
+static const struct ws_policy_ops seer = {.name = "seer",
+                                          .create = seer_create,
+                                          .decide = seer_decide,
+                                          .revise = seer_revise,
+                                          .learn = seer_learn,
+                                          .destroy = seer_destroy};
+
+/* What the extractor saw reaches the policy before anything is sent, and from then on
+ * what it settled for is what was decided. */
+static void test_phases_attention(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct ws_agent_options options = {.policy = &seer};
+    struct ws_decision decision = {.entry = WS_NO_ENTRY};
+    struct ws_agent_state now;
+    setup(&s, &options);
+    submit(&s, 1, 900, 0);
+    assert_int_equal(run(&s, 1, 0), HERE);
+    assert_int_equal(ws_agent_looked(s.agent, &decision, 1, 0.6, 10), 0);
+    assert_int_equal(decision.entry, WS_NO_ENTRY);
+    finish(&s, 1, HERE, WS_NO_NODE, 440);
+    assert_int_equal(told.entry, HERE);
+    submit(&s, 2, 1400, 440);
+    assert_int_equal(run(&s, 2, 440), HERE);
+    assert_int_equal(ws_agent_looked(s.agent, &decision, 2, 0.9, 450), 1);
+    assert_int_equal(decision.entry, HALF);
+    ws_agent_get_state(&now, s.agent, 450);
+    assert_memory_equal(now.situation.current, &s.plan.entries[HALF].setting,
+                        sizeof(struct ws_setting));
+    assert_int_equal(head_done(&s, 2, 500).node, 0);
+    finish(&s, 2, HALF, 0, 570);
+    assert_int_equal(told.entry, HALF);
+    assert_near(learnt_energy_j, s.plan.entries[HALF].outcome.value[WS_ENERGY_J], 0);
+    teardown(&s);
+    /* One that does not look keeps to what it said. */
+    struct ws_agent_options blind = {.flights_max = 1};
+    setup(&s, &blind);
+    submit(&s, 1, 200, 0);
+    (void)run(&s, 1, 0);
+    assert_int_equal(ws_agent_looked(s.agent, &decision, 1, 0.9, 10), 0);
+    teardown(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -522,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_phases_several_nodes),
         cmocka_unit_test(test_phases_hedging),
         cmocka_unit_test(test_phases_alone),
+        cmocka_unit_test(test_phases_attention),
         cmocka_unit_test(test_phases_refuses_with_reason),
         cmocka_unit_test(test_phases_policy_of_a_request),
         cmocka_unit_test(test_phases_hysteresis),

@@ -112,6 +112,7 @@ def check_virtual(folder):
     plan = json.loads(succeed("plan", study, "-o", "-", "--json").split("\n{")[0])
     lists = plan["stage_lists"]
     expect(len(lists) == 1 and lists[0][2]["beside"], f"stages of the plan: {lists}")
+    return study
 
 
 def check_live(folder, url):
@@ -149,26 +150,43 @@ def ask(url, picture):
         return json.load(reply)
 
 
-def check_serve(folder, study, url):
-    """The plan serves: shares that it has, and answers that are mostly right."""
+def serve(study, folder, url, *more):
+    """Replies of a daemon on the study's plan, and how many of the answers are right."""
     plan = folder / "plan.json"
     succeed("plan", study, "-o", plan)
     pixels = (DATA / "pictures.npy").read_bytes()[-PICTURES * 3072:]
     labels = struct.unpack(f"<{PICTURES}q", (DATA / "labels.npy").read_bytes()[-PICTURES * 8:])
     server, at = daemon("serve", plan, "--model", NETWORK, "--node", url, "--listen",
-                        "127.0.0.1:0")
-    right = 0
+                        "127.0.0.1:0", *more)
     try:
-        for i in range(ASKED):
-            reply = ask(at, list(pixels[i * 3072:(i + 1) * 3072]))
-            scores = reply["outputs"][0]["data"]
-            right += scores.index(max(scores)) == labels[i]
-            share = float(reply["parameters"]["setting.share"])
-            expect(share in (0, 0.3, 0.7, 1), f"{reply['parameters']}")
+        replies = [ask(at, list(pixels[i * 3072:(i + 1) * 3072])) for i in range(ASKED)]
     finally:
         server.terminate()
         server.wait()
+    scores = [reply["outputs"][0]["data"] for reply in replies]
+    right = sum(row.index(max(row)) == label for row, label in zip(scores, labels))
+    return [reply["parameters"] for reply in replies], right
+
+
+def check_serve(folder, study, url):
+    """The plan serves: shares that it has, and answers that are mostly right."""
+    replies, right = serve(study, folder, url)
     expect(right >= 0.6 * ASKED, f"{right} of {ASKED} right")
+    for reply in replies:
+        expect(float(reply["setting.share"]) in (0, 0.3, 0.7, 1), f"{reply}")
+        expect(0.5 < reply["attention"] <= 1, f"{reply}")
+    expect(len({reply["attention"] for reply in replies}) == ASKED, "a picture's own")
+
+
+def check_agent(folder, study, url):
+    """An agent that learnt from the study decides."""
+    agent = folder / "agent.json"
+    succeed("learn", study, "-o", agent, "--steps", "300")
+    replies, right = serve(study, folder, url, "--emulate", "rpi4", "--policy", "dvfo",
+                           "--set", f"agent.learnt={agent}")
+    expect(right >= 0.6 * ASKED, f"{right} of {ASKED} right with an agent")
+    for reply in replies:
+        expect(reply["policy"] == "dvfo" and 0.5 < reply["attention"] <= 1, f"{reply}")
 
 
 def check_bad_input(folder, url):
@@ -186,11 +204,12 @@ def main():
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=base) as name:
         folder = pathlib.Path(name)
-        check_virtual(folder)
+        virtual = check_virtual(folder)
         node, url = daemon("node", "--listen", "127.0.0.1:0", CLOUD)
         try:
             study = check_live(folder, url)
             check_serve(folder, study, url)
+            check_agent(folder, virtual, url)
             check_bad_input(folder, url)
         finally:
             node.terminate()
