@@ -70,6 +70,22 @@ static void test_csv_nul_byte(void **state)
     assert_string_equal(err.text, "t.csv:2: a NUL byte in field 1");
 }
 
+static void test_csv_limits(void **state)
+{
+    (void)state;
+    struct seen seen = {0};
+    struct ws_error err = {0};
+    struct ws_csv_handler handler = {keep, keep, &seen};
+    char wide[WS_CSV_COLUMNS_MAX + 2];
+    memset(wide, ',', sizeof(wide));
+    assert_int_equal(ws_csv_parse(wide, sizeof(wide), "t.csv", 3, &handler, &err),
+                     WS_E_LIMIT);
+    assert_string_equal(err.text, "t.csv:1: more than 4096 columns");
+    assert_int_equal(ws_csv_read("/", 3, &handler, &err), WS_E_IO);
+    assert_non_null(strstr(err.text, "Is a directory"));
+    assert_int_equal(ws_csv_read("/no/such", 3, &handler, &err), WS_E_IO);
+}
+
 static void test_csv_fields(void **state)
 {
     (void)state;
@@ -99,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_csv_rows),
         cmocka_unit_test(test_csv_nul_byte),
+        cmocka_unit_test(test_csv_limits),
         cmocka_unit_test(test_csv_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

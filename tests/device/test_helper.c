@@ -40,6 +40,11 @@ static void test_list(void **state)
         ws_helper_list_fini(&list);
     }
     assert_int_equal(ws_helper_list_parse(&list, "a *\0", 4, "t", NULL), WS_E_FORMAT);
+    char many[4 * (WS_KNOBS_MAX + 1)];
+    for (size_t i = 0; i < sizeof(many); i += 4)
+        memcpy(many + i, "a *\n", 4);
+    assert_int_equal(ws_helper_list_parse(&list, many, sizeof(many), "t", NULL),
+                     WS_E_LIMIT);
     static const char text[] = "a 10 200\tx\nb *\n";
     assert_int_equal(ws_helper_list_parse(&list, text, strlen(text), "t", NULL), 0);
     static const struct {

@@ -472,7 +472,13 @@ static void test_access_file(void **state)
         ws_access_list_fini(&list);
     }
     struct ws_access_list list;
+    struct ws_buf many;
     int known = 0;
+    ws_buf_init(&many, 0);
+    for (size_t i = 0; i <= WS_ACCESS_LINES_MAX; i++)
+        assert_int_equal(ws_buf_add_text(&many, "a infer cert\n", NULL), 0);
+    assert_int_equal(ws_access_parse(&list, many.data, many.size, "t", NULL), WS_E_LIMIT);
+    ws_buf_fini(&many);
     assert_int_equal(
         ws_access_parse(&list, "a infer cert\na control cert\nb infer cert\n",
                         strlen("a infer cert\na control cert\nb infer cert\n"), "t",

@@ -144,6 +144,9 @@ static void test_slice(void **state)
         ws_npy_close(&npy);
         ws_tensor_fini(&whole);
     }
+    struct ws_tensor part;
+    const struct ws_npy scalar = {.rank = 0};
+    assert_int_equal(ws_npy_slice(&part, &scalar, 0, 1, NULL), WS_E_TYPE);
 }
 
 static void test_round_trip(void **state)

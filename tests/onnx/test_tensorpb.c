@@ -218,6 +218,21 @@ static void test_optional(void **state)
     ws_datum_fini(&datum);
 }
 
+/* No ONNX file holds these, so none is written. */
+static void test_save_refused(void **state)
+{
+    (void)state;
+    struct ws_datum inner = {.kind = WS_DATUM_SEQUENCE};
+    const struct ws_datum maybe = {.kind = WS_DATUM_OPTIONAL};
+    const struct ws_datum nested = {
+        .kind = WS_DATUM_SEQUENCE, .items = &inner, .item_count = 1};
+    struct ws_error err = {0};
+    assert_int_equal(ws_datumpb_save("/no/such", &maybe, "x", &err), WS_E_UNSUPPORTED);
+    assert_string_equal(err.text, "/no/such: an optional as a file");
+    assert_int_equal(ws_datumpb_save("/no/such", &nested, "x", &err), WS_E_UNSUPPORTED);
+    assert_int_equal(ws_datumpb_save("/no/such", &inner, "x", &err), WS_E_IO);
+}
+
 static void test_sequence_hostile(void **state)
 {
     (void)state;
@@ -238,6 +253,9 @@ static void test_sequence_hostile(void **state)
             ws_datumpb_decode(&datum, rows[i].bytes, rows[i].size, &sequence_type, NULL),
             rows[i].code);
     }
+    struct ws_datum empty;
+    const Onnx__TypeProto map = {.value_case = ONNX__TYPE_PROTO__VALUE_MAP_TYPE};
+    assert_int_equal(ws_datumpb_decode(&empty, "", 0, &map, NULL), WS_E_UNSUPPORTED);
     /* A sequence in a sequence in a ... */
     struct ws_datum datum;
     uint8_t nested[100];
@@ -297,10 +315,11 @@ static void test_all_node_data(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_typed_fields),     cmocka_unit_test(test_four_bits),
-        cmocka_unit_test(test_refused),          cmocka_unit_test(test_encode_round_trip),
-        cmocka_unit_test(test_sequence),         cmocka_unit_test(test_optional),
-        cmocka_unit_test(test_sequence_hostile), cmocka_unit_test(test_all_node_data),
+        cmocka_unit_test(test_typed_fields),  cmocka_unit_test(test_four_bits),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_encode_round_trip),
+        cmocka_unit_test(test_sequence),      cmocka_unit_test(test_optional),
+        cmocka_unit_test(test_save_refused),  cmocka_unit_test(test_sequence_hostile),
+        cmocka_unit_test(test_all_node_data),
     };
     return cmocka_run_group_tests(tests, make_types, NULL);
 }

@@ -77,6 +77,12 @@ static const struct {
     {"\"accuracy\": 0.8", "\"accurcy\": 0.8", "accurcy", WS_E_FORMAT},
     {"[\"small\"]", "[\"tiny\"]", "nodes[1].variants[0]", WS_E_NOT_FOUND},
     {"[\"small\"]", "[]", "at least one variant", WS_E_FORMAT},
+    {"{\"big\": {\"accuracy\": 0.8, \"samples\": 500}, \"small\": {}}", "{}",
+     "at least one variant", WS_E_FORMAT},
+    {"\"variants\": [\"small\"]",
+     "\"variants\": [\"small\"], \"profile\": {\"delay_ms\": 2, \"send_ms\": 1, "
+     "\"request_ms\": 0, \"variants\": {\"big\": {\"image_ms\": 1}}}",
+     "does not list this variant", WS_E_MISMATCH},
     {"\"small\": {\"image_ms\": 1}", "\"tiny\": {\"image_ms\": 1}", "tiny",
      WS_E_NOT_FOUND},
     {"\"image_ms\": 4", "\"image_ms\": 0", "image_ms", WS_E_FORMAT},

@@ -124,6 +124,10 @@ static void test_planfile_refuses(void **state)
         {"\"modelled\"", "\"guessed\"",
          "p.json: entries[1][6]: \"guessed\" is neither measured, recorded nor modelled"},
         {"true, 0]", "true, 1]", "p.json: entries[0][9]: 1 is outside 0 .. 0"},
+        {"\"stage_lists\": [", "\"stage_lists\": [], \"old\": [",
+         "p.json: stage_lists: expected 1 to 100000 lists, got 0"},
+        {"\"entries\": [", "\"entries\": [], \"old\": [",
+         "p.json: entries: expected 1 to 100000 entries, got 0"},
         {"\"samples\"", "\"tries\"", "p.json: columns: \"samples\" is missing"},
     };
     char path[] = "/tmp/wattshed-plan-XXXXXX";

@@ -92,6 +92,13 @@ static void test_testbed_refuses(void **state)
         const char *error;
     } cases[] = {
         {"\"name\": \"small\", ", "", WS_E_FORMAT, "t.json: \"name\" is missing"},
+        {"\"small\"", "\"\"", WS_E_LIMIT, "t.json: a name has 1 to 1024 bytes"},
+        {"[\"latency_ms\", \"energy_j\"]", "[]", WS_E_LIMIT,
+         "t.json: objectives: expected 1 to 4 objectives, got 0"},
+        {"{\"default\": 10, \"edge.khz\": 150}", "-1", WS_E_LIMIT,
+         "t.json: switch_ms: -1 is outside 0 .. 1e+09"},
+        {"{\"default\": 10, \"edge.khz\": 150}", "\"fast\"", WS_E_FORMAT,
+         "t.json: switch_ms: expected an object, got a string"},
         {"[0, 1, 2]", "[0, 1, 1]", WS_E_FORMAT,
          "t.json: knobs.cut.values[2]: 1 is there twice"},
         {"[0, 1, 2]", "[]", WS_E_LIMIT,

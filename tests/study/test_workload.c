@@ -20,6 +20,16 @@ static void test_workload_rows(void **state)
     assert_near(w.requests[0].min_accuracy, 0.5, 0);
     assert_near(w.requests[1].deadline_ms, 20.5, 0);
     assert_near(w.requests[1].arrival_ms, 4, 0);
+    struct ws_workload again;
+    char path[] = "/tmp/wattshed-workload-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_int_equal(ws_workload_save(&w, path, NULL), 0);
+    assert_int_equal(ws_workload_load(&again, path, NULL), 0);
+    assert_memory_equal(again.requests, w.requests, 2 * sizeof(*w.requests));
+    (void)unlink(path);
+    ws_workload_fini(&again);
     ws_workload_fini(&w);
 }
 

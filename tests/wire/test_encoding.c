@@ -141,6 +141,9 @@ static void test_decode_refused(void **state)
         assert_int_equal(ws_encoding_decode(&back, packers[e], packed.data, packed.size,
                                             sizeof(bytes), NULL),
                          WS_E_FORMAT);
+        assert_int_equal(
+            ws_encoding_decode(&back, WS_ENCODING_IDENTITY, bytes, 5000, 4999, NULL),
+            WS_E_LIMIT);
         assert_int_equal(ws_encoding_decode(&back, packers[e], "not packed at all", 17,
                                             sizeof(bytes), NULL),
                          WS_E_FORMAT);

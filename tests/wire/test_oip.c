@@ -114,6 +114,15 @@ static void test_request_json_refused(void **state)
          "{\"name\":\"a\",\"shape\":[1],\"datatype\":\"INT8\",\"data\":[1]}]}",
          WS_E_FORMAT},
     };
+    struct ws_oip_request much;
+    struct ws_buf many;
+    ws_buf_init(&many, 0);
+    assert_int_equal(ws_buf_add_text(&many, "{\"inputs\":[0", NULL), 0);
+    for (size_t i = 0; i < WS_GRAPH_IO_MAX; i++)
+        assert_int_equal(ws_buf_add_text(&many, ",0", NULL), 0);
+    assert_int_equal(ws_buf_add_text(&many, "]}", NULL), 0);
+    assert_int_equal(parse_text(&much, many.data, NULL), WS_E_LIMIT);
+    ws_buf_fini(&many);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct ws_oip_request r;
         struct ws_error err = {0};

@@ -96,6 +96,8 @@ static void test_index_and_stats(void **state)
         ",{\"name\":\"b\",\"version\":\"1\",\"state\":\"UNAVAILABLE\","
         "\"reason\":\"unloaded\"}]");
     ws_buf_clear(&buf);
+    const struct ws_oip_entry odd = {"\xff", 1, ""};
+    assert_int_equal(ws_oip_index_build(&buf, &odd, 1, NULL), WS_E_FORMAT);
     assert_int_equal(ws_oip_index_build(&buf, NULL, 0, NULL), 0);
     assert_string_equal(buf.data, "[]");
     ws_buf_clear(&buf);
