@@ -509,6 +509,7 @@ void ws_agent_send_failed(struct ws_agent *agent, struct ws_agent_send *out, uin
     assert(flight->phase == PHASE_SENT && (flight->under_way >> node & 1u) != 0);
     back(agent, flight, node);
     agent->failed++;
+    peer->heard_ms = now_ms;
     ws_breaker_fail(&peer->breaker, now_ms);
     if (flight->trial == node)
         ws_peer_tried(peer, INFINITY, agent->options.probe_ms, now_ms);
@@ -540,6 +541,15 @@ static void observe(struct ws_drift *drift, const struct ws_outcome *plan,
     ws_drift_observe(drift, whole, fmin(took / foreseen, late_max), now_ms);
 }
 
+/* A time that is unlike those before is not believed alone: a probe follows at once. */
+static void ask_again(const struct ws_agent *agent, struct ws_peer *peer, double now_ms)
+{
+    if (peer->link.drift.surprise == 0 || peer->is_asked_again)
+        return;
+    peer->is_asked_again = 1;
+    peer->heard_ms = now_ms - agent->options.probe_ms;
+}
+
 static void learn_parts(struct ws_agent *agent, const struct flight *flight, size_t node,
                         const struct ws_outcome *seen, double now_ms)
 {
@@ -559,6 +569,7 @@ static void learn_parts(struct ws_agent *agent, const struct flight *flight, siz
     if (ws_outcome_get(&transfer, seen, WS_TRANSFER_MS) == 0 && transfer > 0) {
         ws_link_observe(&peer->link, plan, transfer, now_ms);
         peer->heard_ms = now_ms;
+        ask_again(agent, peer, now_ms);
     }
 }
 
@@ -643,9 +654,10 @@ int ws_agent_probe(struct ws_agent *agent, size_t *out_node, double now_ms)
     for (size_t n = 0; agent->options.probe_ms > 0 && n < agent->peer_count; n++) {
         struct ws_peer *peer = &agent->peers[n];
         enum ws_breaker_state state = ws_breaker_state(&peer->breaker, now_ms);
-        int is_due = state == WS_BREAKER_TRIAL ||
-                     (state == WS_BREAKER_CLOSED && peer->in_flight == 0 &&
-                      now_ms - peer->heard_ms >= agent->options.probe_ms);
+        /* The wait of an open breaker is for requests; a probe may ask before. */
+        int is_due =
+            state == WS_BREAKER_TRIAL ||
+            (peer->in_flight == 0 && now_ms - peer->heard_ms >= agent->options.probe_ms);
         if (!is_due || peer->is_probed)
             continue;
         peer->is_probed = 1;
@@ -662,16 +674,22 @@ void ws_agent_probed(struct ws_agent *agent, size_t node, int rc, double bytes,
 {
     struct ws_peer *peer = &agent->peers[node];
     const struct ws_peer_load *load = &agent->load;
-    peer->is_probed = 0;
+    int is_second = peer->is_asked_again;
+    peer->is_probed = peer->is_asked_again = 0;
     if (rc != 0) {
         ws_breaker_fail(&peer->breaker, now_ms);
         return;
     }
+    /* What was given up while the node was gone says nothing of the link now. */
+    if (peer->breaker.is_open)
+        ws_link_forget(&peer->link);
     ws_breaker_succeed(&peer->breaker);
     peer->heard_ms = now_ms;
     if (load->probe_ms_per_byte > 0)
         ws_link_observe_probe(&peer->link, load->probe_fixed_ms,
                               load->probe_ms_per_byte * bytes, took_ms, now_ms);
+    if (!is_second) /* what confirms a surprise is not to be confirmed in turn */
+        ask_again(agent, peer, now_ms);
 }
 
 void ws_agent_get_state(struct ws_agent_state *out, const struct ws_agent *agent,

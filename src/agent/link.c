@@ -69,12 +69,17 @@ void ws_link_observe_probe(struct ws_link *link, double fixed_ms, double wire_ms
     ws_drift_observe(&link->drift, share, fmin(took_ms / planned, late_max), now_ms);
 }
 
+void ws_link_forget(struct ws_link *link)
+{
+    const struct ws_drift_options options = link->drift.options;
+    ws_drift_init(&link->drift, &options);
+}
+
 void ws_link_note(struct ws_link *link, const struct ws_conditions *now, double now_ms)
 {
     struct ws_situation plan = ws_situation_nominal(&link->reference), then = plan;
     ws_situation_set_link(&then, &link->reference, now);
-    const struct ws_drift_options options = link->drift.options;
-    ws_drift_init(&link->drift, &options);
+    ws_link_forget(link);
     link->drift.factor[0] = plan.delay_ms > 0 ? then.delay_ms / plan.delay_ms : 1;
     link->drift.factor[1] = then.pace;
     link->drift.at_ms = now_ms;

@@ -16,8 +16,9 @@ struct ws_peer {
     struct ws_link link;
     struct ws_drift cloud;
     size_t in_flight;
-    double heard_ms; /* when it last answered, or was asked to; -INFINITY: never */
+    double heard_ms; /* when it last answered, failed or was probed; -INFINITY: never */
     int is_probed;   /* a probe is under way */
+    int is_asked_again; /* or is due at once, to confirm a surprise of the link */
     /* Of a machine that was found slow: when a request was last sent there to see, and
      * how long to let it be. */
     double tried_ms, trial_wait_ms;

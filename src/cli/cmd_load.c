@@ -25,6 +25,7 @@ struct load_options {
     const char *write;
     struct ws_cli_texts inputs;
     int is_closed;
+    int64_t batch;
     uint64_t seed;
     const char *requests;
     int json;
@@ -64,6 +65,8 @@ static const struct ws_cli_option options_table[] = {
                  "with --open: requests under way at most (default 64)")},
     {WS_CLI_TEXT("model", "NAME", struct load_options, load.model,
                  "(default: the first that the server says is ready)")},
+    {WS_CLI_WHOLE("batch", "N", struct load_options, batch, 1, INT32_MAX,
+                  "of drawn inputs: the size of what the model leaves open (default 1)")},
     {WS_CLI_TEXTS("input", "FILE", struct load_options, inputs,
                   "an input, .npy or .pb, in the model's order (default: drawn from the "
                   "seed)")},
@@ -114,6 +117,17 @@ static int parse(struct load_options *options, int *status, int argc, char **arg
     return 1;
 }
 
+/* Out of the seed. */
+static int draw_input(struct ws_tensor *out, const struct load_options *options,
+                      const struct ws_oip_port *port, size_t number, struct ws_error *err)
+{
+    int64_t dims[WS_TENSOR_RANK_MAX];
+    for (size_t d = 0; d < port->rank; d++)
+        dims[d] = port->dims[d] < 0 ? options->batch : port->dims[d];
+    return ws_sample_tensor(out, port->dtype, dims, port->rank, options->seed + number,
+                            err);
+}
+
 static int make_inputs(struct ws_oip_tensor *out, const struct load_options *options,
                        const struct ws_oip_model *model, struct ws_error *err)
 {
@@ -127,10 +141,8 @@ static int make_inputs(struct ws_oip_tensor *out, const struct load_options *opt
          i++) {
         const struct ws_oip_port *port = &model->inputs[i];
         out[i].name = strdup(port->name);
-        rc = out[i].name == NULL
-                 ? ws_error_nomem(err)
-                 : ws_sample_tensor(&out[i].tensor, port->dtype, port->dims, port->rank,
-                                    (uint64_t)options->seed + i, err);
+        rc = out[i].name == NULL ? ws_error_nomem(err)
+                                 : draw_input(&out[i].tensor, options, port, i, err);
     }
     for (size_t i = 0; i < model->input_count; i++)
         out[i].is_binary = 1;
@@ -332,6 +344,7 @@ int ws_cmd_load(int argc, char **argv)
         return ws_cli_fail(&err);
     }
     options->seed = 1;
+    options->batch = 1;
     if (parse(options, &status, argc, argv) == 0) {
         options->load.identity = options->identity.identity;
         if (load(options, &err) != 0)

@@ -21,6 +21,7 @@ struct shape_options {
     const char *testbed;
     const char *trace;
     int is_looped;
+    int is_stepped;
 };
 
 static int take_condition(void *field, const char *value,
@@ -66,6 +67,8 @@ static const struct ws_cli_option options_table[] = {
                  "link_jitter_ms, link_loss or link_scale)")},
     {WS_CLI_FLAG("loop", struct shape_options, is_looped,
                  "start the trace again at its end")},
+    {WS_CLI_FLAG("step", struct shape_options, is_stepped,
+                 "go to the trace's next row on SIGUSR1, whatever its time")},
     {WS_CLI_TAKE("seed", "N", struct shape_options, shaper.seed, ws_cli_take_seed,
                  "of jitter and losses (default 1)")},
     {0},
@@ -110,24 +113,37 @@ static int read_testbed_link(struct ws_conditions *out, const char *path,
     return rc;
 }
 
-/* Waits for a signal, at the longest until `until_ns` (INT64_MAX: for ever); whether one
- * came. */
-static int wait_for_signal(const sigset_t *stop, int64_t until_ns)
+/* Waits for a signal, at the longest until `until_ns` (INT64_MAX: for ever); its number,
+ * or 0. */
+static int wait_for_signal(const sigset_t *signals, int64_t until_ns)
 {
+    int number;
     for (;;) {
         int64_t rest_ns = until_ns - ws_clock_now_ns();
         if (rest_ns <= 0)
             return 0;
         const struct timespec rest = {.tv_sec = (time_t)(rest_ns / 1000000000),
                                       .tv_nsec = (long)(rest_ns % 1000000000)};
-        if (sigtimedwait(stop, NULL, &rest) > 0)
-            return 1;
+        if ((number = sigtimedwait(signals, NULL, &rest)) > 0)
+            return number;
     }
+}
+
+/* Waits until it is time for a row; 0: it is time to stop. */
+static int wait_for_row(const struct shape_options *options, size_t row, int64_t at_ns,
+                        const sigset_t *signals)
+{
+    int number = SIGUSR1;
+    if (!options->is_stepped)
+        return wait_for_signal(signals, at_ns) == 0;
+    if (row > 0)
+        number = wait_for_signal(signals, INT64_MAX);
+    return number == SIGUSR1;
 }
 
 /* Lets the link follow the trace until a signal comes. */
 static int follow(struct ws_shaper *shaper, const struct ws_trace *trace,
-                  const struct shape_options *options, const sigset_t *stop,
+                  const struct shape_options *options, const sigset_t *signals,
                   struct ws_error *err)
 {
     int64_t start_ns = ws_clock_now_ns();
@@ -136,7 +152,8 @@ static int follow(struct ws_shaper *shaper, const struct ws_trace *trace,
         double round_s = 0;
         for (size_t row = 0; row < trace->count; row++) {
             round_s = trace->time_s[row];
-            if (wait_for_signal(stop, start_ns + (int64_t)(round_s * 1e9)))
+            int64_t at_ns = start_ns + (int64_t)(round_s * 1e9);
+            if (!wait_for_row(options, row, at_ns, signals))
                 return 0;
             ws_link_update(&link, &trace->at[row]);
             int rc = ws_shaper_set(shaper, &link, err);
@@ -144,7 +161,8 @@ static int follow(struct ws_shaper *shaper, const struct ws_trace *trace,
                 return ws_error_context(err, "%s, time_s %g", options->trace, round_s);
         }
         if (!options->is_looped || round_s <= 0) {
-            (void)wait_for_signal(stop, INT64_MAX);
+            while (wait_for_signal(signals, INT64_MAX) == SIGUSR1)
+                ;
             return 0;
         }
         start_ns += (int64_t)(round_s * 1e9);
@@ -156,13 +174,15 @@ static int shape(struct shape_options *options, struct ws_error *err)
     struct ws_shaper *shaper = NULL;
     struct ws_trace trace = {0};
     struct ws_shaper_count count;
-    sigset_t stop;
+    sigset_t signals;
     int rc = 0;
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    if (options->is_stepped)
+        sigaddset(&signals, SIGUSR1);
     /* Before there are threads, so that none of them takes the signal. */
-    (void)pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (options->testbed != NULL)
         rc = read_testbed_link(&options->shaper.link, options->testbed, err);
     ws_link_update(&options->shaper.link, &options->given);
@@ -173,7 +193,7 @@ static int shape(struct shape_options *options, struct ws_error *err)
     if (rc == 0) {
         printf("%s\n", ws_shaper_address(shaper));
         (void)fflush(stdout);
-        rc = follow(shaper, &trace, options, &stop, err);
+        rc = follow(shaper, &trace, options, &signals, err);
         ws_shaper_count(&count, shaper);
         printf("%llu connections, %llu bytes up, %llu down\n",
                (unsigned long long)count.connections, (unsigned long long)count.up_bytes,

@@ -50,6 +50,7 @@ struct ws_pilot {
     uint64_t next_id;
     size_t aloft;
     int is_held;
+    uint32_t broken;           /* bit n: a connection to node n */
     struct ws_setting current; /* of the hardware; only the edge's holder looks */
     int has_current;
 };
@@ -69,6 +70,7 @@ int ws_pilot_create(struct ws_pilot **out, const struct ws_pilot_options *option
     pilot->options.agent.node_count = options->node_count;
     pilot->options.agent.is_alone = options->node_count == 0;
     pilot->start_ns = ws_clock_now_ns();
+    pilot->broken = UINT32_MAX;
     (void)pthread_mutex_init(&pilot->lock, NULL);
     (void)pthread_cond_init(&pilot->landed, NULL);
     int rc = ws_agent_create(&pilot->agent, options->plan, &pilot->options.agent, err);
@@ -87,6 +89,15 @@ void ws_pilot_destroy(struct ws_pilot *pilot)
     (void)pthread_cond_destroy(&pilot->landed);
     (void)pthread_mutex_destroy(&pilot->lock);
     free(pilot);
+}
+
+int ws_pilot_take_broken(struct ws_pilot *pilot, size_t node)
+{
+    (void)pthread_mutex_lock(&pilot->lock);
+    int is_broken = (int)(pilot->broken >> node & 1u);
+    pilot->broken &= ~(1u << node);
+    (void)pthread_mutex_unlock(&pilot->lock);
+    return is_broken;
 }
 
 const struct ws_pilot_options *ws_pilot_options(const struct ws_pilot *pilot)
@@ -355,6 +366,7 @@ static void tell_failure(struct ws_pilot_flight *out, struct ws_agent_send *send
     struct ws_pilot_ticket *ticket = out->ticket;
     struct ws_pilot *pilot = ticket->pilot;
     out->send_failures++;
+    pilot->broken |= 1u << node;
     ws_agent_send_failed(pilot->agent, send, ticket->id, node, rc, sent_ms,
                          now_ms(pilot));
     pump(pilot);

@@ -73,6 +73,10 @@ void ws_pilot_wait_landed(struct ws_pilot *pilot);
 struct ws_agent *ws_pilot_lock(struct ws_pilot *pilot, double *out_now_ms);
 void ws_pilot_unlock(struct ws_pilot *pilot);
 
+/* Whether the connection to a node may have broken since this was last asked: at first
+ * all are. */
+int ws_pilot_take_broken(struct ws_pilot *pilot, size_t node);
+
 const struct ws_pilot_options *ws_pilot_options(const struct ws_pilot *pilot);
 
 #endif

@@ -66,7 +66,18 @@ int ws_prober_step(struct ws_pilot *pilot)
     agent = ws_pilot_lock(pilot, &now_ms);
     ws_agent_probed(agent, node, rc, PROBE_BYTES, took_ms, now_ms);
     ws_pilot_unlock(pilot);
+    if (rc == 0)
+        (void)ws_executor_warm(options->executor, options->nodes[node], ANSWER_MS, NULL);
     return 1;
+}
+
+void ws_prober_connect(struct ws_pilot *pilot)
+{
+    const struct ws_pilot_options *options = ws_pilot_options(pilot);
+    for (size_t n = 0; n < options->node_count; n++) {
+        if (ws_pilot_take_broken(pilot, n))
+            (void)ws_executor_warm(options->executor, options->nodes[n], ANSWER_MS, NULL);
+    }
 }
 
 void ws_prober_look(struct ws_pilot *pilot, const struct ws_sysfs *fs)

@@ -453,14 +453,16 @@ static int wait_step(struct ws_serve *serve)
 static void *probe(void *user)
 {
     struct ws_serve *serve = user;
-    for (unsigned step = 0; wait_step(serve); step++) {
+    unsigned step = 0;
+    do {
         struct crew *crew = join(serve, 0);
         while (ws_prober_step(crew->pilot))
             ;
-        if (step % LOOK_EVERY == 0)
+        ws_prober_connect(crew->pilot);
+        if (step++ % LOOK_EVERY == 0)
             ws_prober_look(crew->pilot, serve->options.fs);
         leave(serve, crew);
-    }
+    } while (wait_step(serve));
     return NULL;
 }
 

@@ -4,7 +4,9 @@
  * as they are now. The time held against the deadline is the foreseen one times the
  * ratio that samples of the setting stayed below with that probability: its own samples'
  * where there are enough, those of all trials pooled where not. Nothing qualifies: the
- * fastest, as DynaSplit does. Guard off: DynaSplit's walk, identical.
+ * fastest, as DynaSplit does; but where that is late as surely as the guard wants others
+ * in time, the one with the least energy times time, of those not much slower. Guard off:
+ * DynaSplit's walk, identical.
  *
  * Ratios learnt offline can be off when the machines are not what they were. How often
  * outcomes kept below their foreseen quantile is fed back as adaptive conformal inference
@@ -23,12 +25,17 @@
 static const double feedback_step = 0.01; /* of the common factor's logarithm */
 static const double feedback_band = 0.10; /* within which it counts as noise */
 static const double feedback_max = 1.5;
+static const double late_most = 1.5; /* times the fastest, where that is late already */
+/* A time may always come out so much shorter than foreseen, however little times vary on
+ * record. */
+static const double late_least = 0.9;
 
 struct wattshed {
     struct ws_policy base;
     struct ws_walk *walk; /* guard off */
     struct ws_index *index;
-    double *margin; /* [entry_count] */
+    double *margin; /* [entry_count]: of time over foreseen, a ratio hardly exceeded */
+    double *least;  /* likewise, that it hardly falls below */
     double guard;
     double hysteresis;
     const double *switch_ms; /* [knob_count] or NULL; the caller's */
@@ -41,6 +48,7 @@ static void wattshed_destroy(struct ws_policy *policy)
     ws_walk_destroy(self->walk);
     ws_index_destroy(self->index);
     free(self->margin);
+    free(self->least);
     free(self);
 }
 
@@ -48,13 +56,15 @@ static int create_index(struct wattshed *self, const struct ws_plan *plan,
                         const struct ws_policy_options *options, struct ws_error *err)
 {
     self->margin = calloc(plan->entry_count + 1, sizeof(*self->margin));
-    if (self->margin == NULL)
+    self->least = calloc(plan->entry_count + 1, sizeof(*self->least));
+    if (self->margin == NULL || self->least == NULL)
         return ws_error_nomem(err);
-    double pooled = ws_spread_quantile(&options->pooled, options->guard);
     for (size_t i = 0; i < plan->entry_count; i++) {
-        self->margin[i] = pooled;
+        const struct ws_spread *spread = &options->pooled;
         if (options->own != NULL && options->own[i].count > 0)
-            self->margin[i] = ws_spread_quantile(&options->own[i], options->guard);
+            spread = &options->own[i];
+        self->margin[i] = ws_spread_quantile(spread, options->guard);
+        self->least[i] = fmin(ws_spread_quantile(spread, 1 - options->guard), late_least);
     }
     struct ws_index_options index = {self->margin, options->switch_ms, options->idle_w};
     return ws_index_create(&self->index, plan, &index, err);
@@ -110,6 +120,14 @@ static double budget_ms(const struct wattshed *self,
     return budget;
 }
 
+static double switching_ms(const struct wattshed *self, const struct ws_situation *now,
+                           size_t entry)
+{
+    const struct ws_plan *plan = self->base.plan;
+    return ws_switch_ms(self->switch_ms, plan->space.knob_count, now->current,
+                        &plan->entries[entry].setting);
+}
+
 /* The cheapest within the query, unless the hardware would have to change for it and
  * hardly more is spent where it stays as it is: frequencies are not to flap. */
 static struct ws_index_hit cheapest(const struct wattshed *self,
@@ -119,9 +137,7 @@ static struct ws_index_hit cheapest(const struct wattshed *self,
     if (!(self->hysteresis > 0) || hit.entry == WS_NO_ENTRY ||
         query->now->current == NULL)
         return hit;
-    const struct ws_plan *plan = self->base.plan;
-    if (!(ws_switch_ms(self->switch_ms, plan->space.knob_count, query->now->current,
-                       &plan->entries[hit.entry].setting) > 0))
+    if (!(switching_ms(self, query->now, hit.entry) > 0))
         return hit;
     struct ws_index_query stay = *query;
     stay.stay = 1;
@@ -132,7 +148,34 @@ static struct ws_index_hit cheapest(const struct wattshed *self,
                : hit;
 }
 
-/* Within the deadline and what the queue leaves; within the deadline; the fastest. */
+/* Where nothing is sure to be in time: the fastest has the best chance. Where it has none
+ * either, time saved is worth no more than energy. */
+static struct ws_index_hit make_the_best(const struct wattshed *self,
+                                         const struct ws_index_query *query)
+{
+    double factor = fmax(common_factor(self), 1);
+    const struct ws_plan *plan = self->base.plan;
+    struct ws_index_hit fastest = ws_index_fastest(self->index, query);
+    if (fastest.entry == WS_NO_ENTRY)
+        return fastest;
+    double at_best =
+        ws_situation_foresee(query->now, &plan->entries[fastest.entry].outcome,
+                             &plan->conditions) *
+            self->least[fastest.entry] / factor +
+        switching_ms(self, query->now, fastest.entry);
+    if (at_best <= query->deadline_ms)
+        return fastest;
+    struct ws_index_query late = *query;
+    late.deadline_ms = late_most * fastest.latency_ms;
+    struct ws_index_hit cheap = cheapest(self, &late);
+    return cheap.entry != WS_NO_ENTRY && cheap.energy_j * cheap.latency_ms <
+                                             fastest.energy_j * fastest.latency_ms
+               ? cheap
+               : fastest;
+}
+
+/* Within the deadline and what the queue leaves; within the deadline; the best there is.
+ */
 static struct ws_index_hit choose_spared(const struct wattshed *self,
                                          const struct ws_policy_request *request,
                                          const struct ws_situation *now)
@@ -145,9 +188,7 @@ static struct ws_index_hit choose_spared(const struct wattshed *self,
         query.deadline_ms = request->deadline_ms;
         hit = cheapest(self, &query);
     }
-    if (hit.entry == WS_NO_ENTRY)
-        hit = ws_index_fastest(self->index, &query);
-    return hit;
+    return hit.entry != WS_NO_ENTRY ? hit : make_the_best(self, &query);
 }
 
 /* An edge that is to be spared is, as long as anything can then be done at all. */

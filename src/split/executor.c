@@ -443,11 +443,11 @@ void ws_executor_destroy(struct ws_executor *executor)
         return;
     ws_pool_destroy(executor->pool);
     ws_binding_destroy(executor->binding);
-    while (executor->ways != NULL) {
-        struct ws_executor_way *next = executor->ways->next;
-        ws_route_destroy(executor->ways->route);
-        free(executor->ways);
-        executor->ways = next;
+    for (struct ws_executor_way *way = executor->ways; way != NULL;) {
+        struct ws_executor_way *next = way->next;
+        ws_route_destroy(way->route);
+        free(way);
+        way = next;
     }
     while (executor->lanes != NULL) {
         struct ws_executor_lane *next = executor->lanes->next;

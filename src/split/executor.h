@@ -132,6 +132,11 @@ int ws_executor_go_on(struct ws_flight *flight, const struct ws_setting *setting
  * node or for ws_executor_local. WS_E_END: another answer came first. */
 int ws_executor_remote(struct ws_flight *flight, const char *url, int64_t timeout_ms,
                        struct ws_error *err);
+/* Where no connection to the node is open: opens one, and asks about the tail of every
+ * setting that was prepared, so that no request has to wait for that. 0 where there is
+ * one. From any thread. */
+int ws_executor_warm(struct ws_executor *executor, const char *url, int64_t timeout_ms,
+                     struct ws_error *err);
 /* The tail here, from the tensors in hand. WS_E_END as above. */
 int ws_executor_local(struct ws_flight *flight, struct ws_error *err);
 

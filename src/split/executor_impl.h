@@ -58,7 +58,8 @@ struct ws_executor {
     int *threads, *spinning;
     struct ws_executor_lane *lanes; /* the first made is the default and comes last */
     struct ws_executor_lane *default_lane;
-    struct ws_executor_way *ways;
+    /* The holder of the edge adds to them, and whoever warms connections reads. */
+    struct ws_executor_way *_Atomic ways;
     struct ws_pool *pool;
 };
 

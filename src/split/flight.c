@@ -9,6 +9,7 @@ struct ws_flight {
     struct ws_executor *executor;
     const struct ws_executor_way *way;
     const struct ws_datum *inputs;
+    double batch;               /* samples in them: the way's work is of one */
     struct ws_sharing *sharing; /* while its share is not settled */
     struct ws_passage *passage; /* from then on */
     int64_t start_ns, head_end_ns;
@@ -29,11 +30,13 @@ static int stretch(struct ws_flight *flight, double *out_j, const struct ws_work
                    int64_t start_ns, int64_t spent_ns, struct ws_error *err)
 {
     const struct ws_executor *executor = flight->executor;
+    struct ws_work all = *work;
     double modelled_ms = 0;
     if (executor->board == NULL)
         return 0;
+    ws_work_scale(&all, flight->batch);
     int rc = ws_board_predict(&modelled_ms, out_j, executor->board, &executor->board_now,
-                              work, err);
+                              &all, err);
     if (rc != 0)
         return rc;
     int64_t late_ns = spent_ns - (int64_t)(modelled_ms * 1e6);
@@ -48,12 +51,28 @@ static int stretch(struct ws_flight *flight, double *out_j, const struct ws_work
 static int start_beside(struct ws_flight *flight, struct ws_error *err)
 {
     const struct ws_executor *executor = flight->executor;
+    struct ws_work work = flight->way->work.beside;
     double modelled_ms = 0;
     int rc = 0;
+    ws_work_scale(&work, flight->batch);
     if (executor->parts != NULL && executor->board != NULL)
         rc = ws_board_predict(&modelled_ms, &flight->beside_j, executor->board,
-                              &executor->board_now, &flight->way->work.beside, err);
+                              &executor->board_now, &work, err);
     return rc == 0 ? ws_passage_beside(flight->passage, modelled_ms, err) : rc;
+}
+
+/* The product of the dimensions that the model leaves open, of its first input. */
+static double batch_of(const struct ws_executor_way *way, const struct ws_datum *inputs)
+{
+    const struct ws_graph *graph =
+        ws_splitter_graph(way->lane->splitters[way->place.head_variant]);
+    const struct ws_value *value = &graph->values[graph->inputs[0]];
+    double batch = 1;
+    for (size_t i = 0; value->has_shape && i < value->rank; i++) {
+        if (value->dims[i] < 0 && i < inputs[0].tensor.rank)
+            batch *= (double)inputs[0].tensor.dims[i];
+    }
+    return batch;
 }
 
 int ws_executor_look(struct ws_flight **out, struct ws_executor *executor,
@@ -70,6 +89,7 @@ int ws_executor_look(struct ws_flight **out, struct ws_executor *executor,
     pthread_mutex_init(&flight->lock, NULL);
     flight->executor = executor;
     flight->inputs = inputs;
+    flight->batch = batch_of(way, inputs);
     flight->start_ns = ws_clock_now_ns();
     if (executor->parts != NULL)
         rc = ws_sharing_start(&flight->sharing, way->lane->halves, inputs, err);
@@ -151,12 +171,37 @@ int ws_executor_remote(struct ws_flight *flight, const char *url, int64_t timeou
     ws_passage_describe(&options, flight->passage);
     int rc = ws_pool_take(&remote, pool, &options, err);
     if (rc == 0) {
+        /* A connection that had to be opened has used some of the time. */
+        int64_t spent_ms = (ws_clock_now_ns() - start) / 1000000;
+        if (timeout_ms > 0)
+            ws_remote_limit(remote, timeout_ms > spent_ms ? timeout_ms - spent_ms : 1);
         rc = ws_passage_send(flight->passage, remote, err);
         /* After an answer of any kind the connection is as good as before. */
         ws_pool_give(pool, url, remote, rc == 0 || rc == WS_E_END || rc == WS_E_REMOTE);
     }
     if (rc != WS_E_END)
         end_phase(flight, start, rc != 0);
+    return rc;
+}
+
+int ws_executor_warm(struct ws_executor *executor, const char *url, int64_t timeout_ms,
+                     struct ws_error *err)
+{
+    int rc = 0;
+    if (ws_pool_has(executor->pool, url))
+        return 0;
+    for (struct ws_executor_way *way = executor->ways; rc == 0 && way != NULL;
+         way = way->next) {
+        struct ws_remote_options options = {
+            .url = url, .identity = executor->identity, .timeout_ms = timeout_ms};
+        struct ws_remote *remote = NULL;
+        if (!way->place.has_tail)
+            continue;
+        ws_route_describe(&options, way->route);
+        rc = ws_pool_take(&remote, executor->pool, &options, err);
+        if (rc == 0)
+            ws_pool_give(executor->pool, url, remote, 1);
+    }
     return rc;
 }
 
@@ -301,9 +346,10 @@ void ws_flight_outcome(struct ws_outcome *out, const struct ws_flight *flight)
                                                                         : WS_MEASURED};
     tell_times(out, flight);
     const struct ws_passage_times *times = ws_passage_times(flight->passage);
-    if (times->exchange_ns == 0)
+    /* What nodes did for answers that did not come in time nobody tells. */
+    if (times->exchange_ns == 0 && flight->failed_ns == 0)
         ws_outcome_set(out, WS_CLOUD_ENERGY_J, 0);
-    if (times->cloud.is_known) {
+    if (times->cloud.is_known && flight->failed_ns == 0) {
         ws_outcome_set(out, WS_CLOUD_ENERGY_J, times->cloud.energy_j);
         /* One modelled part makes the sum modelled. */
         if (times->cloud.truth != WS_MEASURED)

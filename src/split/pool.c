@@ -10,7 +10,7 @@ struct node {
     struct node *next;
     char *url;
     struct ws_remote *idle[IDLE_MAX];
-    size_t idle_count;
+    size_t idle_count, taken_count;
 };
 
 struct ws_pool {
@@ -62,6 +62,15 @@ static struct node *node_of(struct ws_pool *pool, const char *url)
     return node;
 }
 
+int ws_pool_has(struct ws_pool *pool, const char *url)
+{
+    pthread_mutex_lock(&pool->lock);
+    const struct node *node = node_of(pool, url);
+    int has = node != NULL && node->idle_count + node->taken_count > 0;
+    pthread_mutex_unlock(&pool->lock);
+    return has;
+}
+
 int ws_pool_take(struct ws_remote **out, struct ws_pool *pool,
                  const struct ws_remote_options *options, struct ws_error *err)
 {
@@ -70,28 +79,30 @@ int ws_pool_take(struct ws_remote **out, struct ws_pool *pool,
     struct node *node = node_of(pool, options->url);
     if (node != NULL && node->idle_count > 0)
         remote = node->idle[--node->idle_count];
+    if (node != NULL)
+        node->taken_count++;
     pthread_mutex_unlock(&pool->lock);
-    if (remote == NULL)
-        return ws_remote_open(out, options, err);
-    int rc = ws_remote_select(remote, options, err);
+    if (node == NULL)
+        return ws_error_nomem(err);
+    int rc = remote == NULL ? ws_remote_open(&remote, options, err)
+                            : ws_remote_select(remote, options, err);
     if (rc == 0)
         *out = remote;
     else
-        ws_remote_close(remote);
+        ws_pool_give(pool, options->url, remote, 0);
     return rc;
 }
 
 void ws_pool_give(struct ws_pool *pool, const char *url, struct ws_remote *remote,
                   int is_good)
 {
-    if (is_good) {
-        pthread_mutex_lock(&pool->lock);
-        struct node *node = node_of(pool, url);
-        if (node != NULL && node->idle_count < IDLE_MAX) {
-            node->idle[node->idle_count++] = remote;
-            remote = NULL;
-        }
-        pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_lock(&pool->lock);
+    struct node *node = node_of(pool, url);
+    node->taken_count--;
+    if (is_good && node->idle_count < IDLE_MAX) {
+        node->idle[node->idle_count++] = remote;
+        remote = NULL;
     }
+    pthread_mutex_unlock(&pool->lock);
     ws_remote_close(remote);
 }

@@ -13,6 +13,8 @@ int ws_pool_create(struct ws_pool **out, struct ws_error *err);
 /* After every connection came back. Takes NULL. */
 void ws_pool_destroy(struct ws_pool *pool);
 
+/* Whether there is a connection to the node, idle or taken. */
+int ws_pool_has(struct ws_pool *pool, const char *url);
 /* A connection to the node at options->url that has turned to the model options name. */
 int ws_pool_take(struct ws_remote **out, struct ws_pool *pool,
                  const struct ws_remote_options *options, struct ws_error *err);

@@ -23,6 +23,7 @@ struct ws_remote {
     struct target *target;  /* the one in use */
     enum ws_encoding encoding;
     int64_t timeout_ms;
+    int64_t ask_until_ns; /* questions before a request; 0: each has its own time */
     int is_binary;
     struct ws_buf packed, unpacked;
 };
@@ -50,8 +51,14 @@ static int model_path(struct ws_buf *path, const char *name, const char *verb,
 static int ask(struct ws_http_answer *out, struct ws_remote *remote, const char *path,
                struct ws_error *err)
 {
-    const struct ws_http_call call = {
-        .method = "GET", .path = path, .timeout_ms = remote->timeout_ms};
+    struct ws_http_call call = {.method = "GET", .path = path};
+    if (remote->ask_until_ns > 0) {
+        int64_t left_ns = remote->ask_until_ns - ws_clock_now_ns();
+        if (left_ns <= 0)
+            return ws_error_set(err, WS_E_TIMEOUT, "%s%s: no time is left to ask",
+                                remote->url, path);
+        call.timeout_ms = left_ns / 1000000 + 1;
+    }
     return ws_http_client_call(out, remote->client, &call, err);
 }
 
@@ -132,13 +139,17 @@ static int learn_model(struct target *target, struct ws_remote *remote,
     return rc;
 }
 
-int ws_remote_select(struct ws_remote *remote, const struct ws_remote_options *options,
-                     struct ws_error *err)
+/* All that is asked before a request has its time together. */
+static void start_asking(struct ws_remote *remote, int64_t timeout_ms)
+{
+    remote->ask_until_ns = timeout_ms > 0 ? ws_clock_now_ns() + timeout_ms * 1000000 : 0;
+}
+
+static int turn_to(struct ws_remote *remote, const struct ws_remote_options *options,
+                   struct ws_error *err)
 {
     struct target *target = remote->targets;
-    int64_t timeout_ms = remote->timeout_ms;
     int rc = 0;
-    remote->timeout_ms = options->timeout_ms;
     while (target != NULL && strcmp(target->name, options->name) != 0)
         target = target->next;
     if (target == NULL) {
@@ -147,7 +158,6 @@ int ws_remote_select(struct ws_remote *remote, const struct ws_remote_options *o
                             : learn_model(target, remote, options, err);
         if (rc != 0) {
             target_destroy(target);
-            remote->timeout_ms = timeout_ms;
             return rc;
         }
         target->next = remote->targets;
@@ -155,7 +165,20 @@ int ws_remote_select(struct ws_remote *remote, const struct ws_remote_options *o
     }
     remote->target = target;
     remote->encoding = options->encoding;
+    remote->timeout_ms = options->timeout_ms;
     return 0;
+}
+
+int ws_remote_select(struct ws_remote *remote, const struct ws_remote_options *options,
+                     struct ws_error *err)
+{
+    start_asking(remote, options->timeout_ms);
+    return turn_to(remote, options, err);
+}
+
+void ws_remote_limit(struct ws_remote *remote, int64_t timeout_ms)
+{
+    remote->timeout_ms = timeout_ms;
 }
 
 static int learn_server(struct ws_remote *remote, struct ws_error *err)
@@ -181,7 +204,7 @@ int ws_remote_open(struct ws_remote **out, const struct ws_remote_options *optio
         return ws_error_nomem(err);
     ws_buf_init(&remote->packed, 0);
     ws_buf_init(&remote->unpacked, WS_OIP_BODY_MAX);
-    remote->timeout_ms = options->timeout_ms;
+    start_asking(remote, options->timeout_ms);
     remote->url = strdup(options->url);
     int rc = remote->url == NULL ? ws_error_nomem(err) : 0;
     if (rc == 0)
@@ -189,7 +212,7 @@ int ws_remote_open(struct ws_remote **out, const struct ws_remote_options *optio
     if (rc == 0)
         rc = learn_server(remote, err);
     if (rc == 0)
-        rc = ws_remote_select(remote, options, err);
+        rc = turn_to(remote, options, err);
     if (rc != 0)
         ws_remote_close(remote);
     else

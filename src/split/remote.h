@@ -26,7 +26,8 @@ struct ws_remote_options {
                          digest even where it lacks the segment */
     const char *digest;        /* of the model here; NULL: there is none to compare */
     enum ws_encoding encoding; /* of bodies, both ways */
-    int64_t timeout_ms;        /* of one request; 0: the client's default */
+    int64_t timeout_ms;        /* of one request, and of all that is asked before it;
+                                * 0: the client's default for each */
     const atomic_int *stop;    /* (optional) as for ws_http_client_options */
 };
 
@@ -58,6 +59,9 @@ void ws_remote_close(struct ws_remote *remote);
  * the remote at the model it had. */
 int ws_remote_select(struct ws_remote *remote, const struct ws_remote_options *options,
                      struct ws_error *err);
+
+/* Another timeout for the requests to come. */
+void ws_remote_limit(struct ws_remote *remote, int64_t timeout_ms);
 
 const struct ws_oip_model *ws_remote_model(const struct ws_remote *remote);
 /* Whether the digests were compared, and agree. */

@@ -169,17 +169,24 @@ static void test_phases_probes_find_the_rate(void **state)
     struct ws_conditions bad = {0};
     struct ws_agent_node node;
     size_t probed = 0;
-    double t = 0;
     setup(&s, &options);
     ws_conditions_set(&bad, WS_LINK_MBIT_S, 2);
     ws_agent_note_link(s.agent, &bad, 0);
-    for (; t < 1600; t += 500) {
+    /* The first is a surprise, and the second follows at once; then every half second. */
+    static const double due_ms[] = {0, 505, 1005};
+    for (size_t i = 0; i < 3; i++) {
+        double t = due_ms[i];
         assert_int_equal(ws_agent_probe(s.agent, &probed, t), 1);
         /* As the plan's transfers say: 5 ms for 25 kB, 20 ms for 600 kB. */
         ws_agent_probed(s.agent, 0, 0, 16384, 5 + (16384 - 25e3) * 15 / 575e3, t);
+        ws_agent_get_node(&node, s.agent, 0, t);
+        assert_true(node.mbit_s > (i == 0   ? 2
+                                   : i == 1 ? 10
+                                            : 20)); /* of 2 that were told */
+        assert_int_equal(ws_agent_probe(s.agent, &probed, t + 5), i == 0);
+        if (i == 0)
+            ws_agent_probed(s.agent, 0, 0, 16384, 5 + (16384 - 25e3) * 15 / 575e3, t + 5);
     }
-    ws_agent_get_node(&node, s.agent, 0, t);
-    assert_true(node.mbit_s > 20); /* of 2 that were told */
     teardown(&s);
 }
 
@@ -215,8 +222,8 @@ static void test_phases_machine_comes_back(void **state)
         {500, 20, 5500, 0}, {500, 20, 6500, 1}, {500, 1, 8500, 0},
         {500, 1, 9900, 1},  {500, 1, 10100, 1}, {500, 1, 10300, 1},
         {500, 1, 10500, 1}, {0, 20, 0, 1},      {0, 20, 2000, 1},
-        {0, 20, 5000, 0},   {0, 20, 30000, 0},  {0, 1, 50000, 1},
-        {0, 1, 51000, 1},   {0, 1, 52000, 1},
+        {0, 20, 5000, 0},   {0, 20, 30000, 0},  {0, 1, 70000, 1},
+        {0, 1, 71000, 1},   {0, 1, 72000, 1},
     };
     struct scene s;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -321,6 +328,47 @@ static void test_phases_breaker(void **state)
     assert_int_equal(ws_agent_probe(s.agent, &probed, t + 200), 0);
     assert_int_equal(ws_agent_probe(s.agent, &probed, t + 3200), 1);
     ws_agent_probed(s.agent, 0, WS_E_IO, 0, 0, t + 3200);
+    teardown(&s);
+}
+
+/* A link that is cut for seconds: probes go on at their own pace while the wait of the
+ * breaker grows, and once one comes back the link is the plan's again, whatever the
+ * requests that were given up had made of it. */
+static void test_phases_cut_link(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct ws_agent_options options = {.probe_ms = 500};
+    struct ws_agent_node node;
+    size_t probed = 0;
+    double t = 1000;
+    setup(&s, &options);
+    for (uint64_t id = 1; id <= 2; id++, t += 700) {
+        submit(&s, id, t + 200, t);
+        assert_int_not_equal(run(&s, id, t), HERE);
+        struct ws_agent_send send = head_done(&s, id, t + 60);
+        double end = t + 60 + send.timeout_ms;
+        failed(&s, id, 0, WS_E_TIMEOUT, send.timeout_ms, end);
+        finish_here(&s, id, end, end + 10);
+    }
+    ws_agent_get_node(&node, s.agent, 0, t);
+    assert_int_equal(node.breaker, WS_BREAKER_OPEN);
+    assert_true(node.pace > 5);
+    unsigned probes = 0;
+    for (double end = t + 20000; t < end; t += 100) {
+        if (!ws_agent_probe(s.agent, &probed, t))
+            continue;
+        ws_agent_probed(s.agent, 0, WS_E_TIMEOUT, 0, 0, t);
+        probes++;
+    }
+    assert_in_range(probes, 35, 41);
+    assert_int_equal(ws_agent_probe(s.agent, &probed, t + 500), 1);
+    ws_agent_probed(s.agent, 0, 0, 16384, 5 + (16384 - 25e3) * 15 / 575e3, t + 505);
+    ws_agent_get_node(&node, s.agent, 0, t + 505);
+    assert_int_equal(node.breaker, WS_BREAKER_CLOSED);
+    assert_near(node.pace, 1, 0.1);
+    submit(&s, 3, t + 706, t + 506);
+    assert_int_not_equal(run(&s, 3, t + 506), HERE);
     teardown(&s);
 }
 
@@ -613,6 +661,7 @@ int main(void)
         cmocka_unit_test(test_phases_trials_risk_no_deadline),
         cmocka_unit_test(test_phases_local_goes_first),
         cmocka_unit_test(test_phases_breaker),
+        cmocka_unit_test(test_phases_cut_link),
         cmocka_unit_test(test_phases_several_nodes),
         cmocka_unit_test(test_phases_hedging),
         cmocka_unit_test(test_phases_alone),

@@ -358,6 +358,21 @@ static void test_emulated_edge(void **state)
         assert_near(here.value[WS_ENERGY_J], here.value[WS_EDGE_ENERGY_J], 1e-12);
         ws_flight_destroy(flight);
     }
+    /* Work counts for each picture of a batch, a run's fixed 57.78 ms once. */
+    const struct ws_setting setting = {.value = {0, 1}};
+    double head_ms[2];
+    for (int many = 0; many < 2; many++) {
+        struct ws_tensor batch = scene_input(many ? 31 : 1, 9);
+        const struct ws_datum inputs = {.kind = WS_DATUM_TENSOR, .tensor = batch};
+        struct ws_flight *flight = NULL;
+        assert_int_equal(ws_executor_head(&flight, rig.executor, &setting, &inputs, NULL),
+                         0);
+        assert_int_equal(ws_flight_head_energy(&head_ms[many], flight, NULL), 0);
+        head_ms[many] *= 1e3 / 4.26; /* W */
+        ws_flight_destroy(flight);
+        ws_tensor_fini(&batch);
+    }
+    assert_near(head_ms[1] - 57.78, 31 * (head_ms[0] - 57.78), 0.1);
     rig_fini(&rig);
     assert_int_equal(rig_init_on(&rig, scene, NULL, board,
                                  KNOB("cut", "0") ", " KNOB("edge.gpu", "1"), &err),

@@ -224,6 +224,39 @@ static void test_wattshed_guard_uses_own_samples(void **state)
     free_plan(&plan);
 }
 
+/* Late by all that is known of how times vary, a request is done with the least energy
+ * times time, at most half as long again as the fastest; with a chance, the fastest. */
+static void test_wattshed_wastes_nothing_on_what_is_late(void **state)
+{
+    (void)state;
+    static const struct plan_row lines[] = {
+        {0, 50, 50, 60, 0, 0}, /* the fastest */
+        {140, 0, 0, 50, 0, 0}, /* 7000 Jms, not 6000 */
+        {148, 0, 0, 40, 0, 0}, /* 5920 */
+        {160, 0, 0, 1, 0, 0}}; /* too slow */
+    static const struct {
+        double deadline_ms, pace;
+        size_t entry;
+    } cases[] = {{111, 1, 0}, {101, 1, 0}, {86, 1, 0},
+                 {84, 1, 2},  {10, 1, 2},  {84, 1.2, 3}};
+    static const double ratios[] = {0.85, 1, 1.1};
+    struct ws_plan plan;
+    make_plan(&plan, lines, 4);
+    struct ws_policy_options options = {.guard = 0.95, .pooled = {ratios, 3}};
+    struct ws_policy *policy = make("wattshed", &plan, &options);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ws_situation now = ws_situation_nominal(&plan.conditions);
+        struct ws_decision decision;
+        const struct ws_policy_request request = {cases[i].deadline_ms, 0, NULL, 0};
+        now.pace = cases[i].pace;
+        ws_policy_decide(policy, &decision, &request, &now, NULL);
+        if (decision.entry != cases[i].entry)
+            fail_msg("case %zu: entry %zu", i, decision.entry);
+    }
+    ws_policy_destroy(policy);
+    free_plan(&plan);
+}
+
 static void test_wattshed_heeds_link_switch_and_queue(void **state)
 {
     (void)state;
@@ -360,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_create_refuses),
         cmocka_unit_test(test_dynasplit_is_the_published_walk),
         cmocka_unit_test(test_wattshed_guard_uses_own_samples),
+        cmocka_unit_test(test_wattshed_wastes_nothing_on_what_is_late),
         cmocka_unit_test(test_wattshed_heeds_link_switch_and_queue),
         cmocka_unit_test(test_wattshed_learns_its_margin),
         cmocka_unit_test(test_cut_policies),
