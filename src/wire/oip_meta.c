@@ -219,11 +219,16 @@ int ws_oip_index_build(struct ws_buf *out, const struct ws_oip_entry *entries,
                        size_t count, struct ws_error *err)
 {
     json_t *array = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = json_array_append_new(
             array, json_pack("{s:s, s:s, s:s, s:s}", "name", entries[i].name, "version",
                              "1", "state", entries[i].is_ready ? "READY" : "UNAVAILABLE",
                              "reason", entries[i].reason));
+    if (rc != 0) {
+        json_decref(array);
+        array = NULL;
+    }
     return add_json(out, array, err);
 }
 
