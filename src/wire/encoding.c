@@ -130,9 +130,19 @@ static int next_room(size_t *room, struct ws_buf *out, size_t start, size_t size
     return ws_buf_reserve(out, *room, err);
 }
 
+/* The library also has decoders of what zstd was before its first release. Nobody sends
+ * that, and they go on when memory is out. */
+static int is_zstd_frame(const void *bytes, size_t size)
+{
+    static const uint8_t magic[] = {0x28, 0xb5, 0x2f, 0xfd};
+    return size >= sizeof(magic) && memcmp(bytes, magic, sizeof(magic)) == 0;
+}
+
 static int decode_zstd(struct ws_buf *out, const void *bytes, size_t size,
                        size_t size_max, struct ws_error *err)
 {
+    if (!is_zstd_frame(bytes, size))
+        return ws_error_set(err, WS_E_FORMAT, "zstd: no frame at the beginning");
     ZSTD_DStream *stream = ZSTD_createDStream();
     if (stream == NULL)
         return ws_error_nomem(err);

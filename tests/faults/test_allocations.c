@@ -16,7 +16,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "device/helper.h"
+#include "device/meter.h"
 #include "net/access.h"
+#include "node/config.h"
 #include "onnx/cut.h"
 #include "onnx/npy.h"
 #include "onnx/tensorpb.h"
@@ -146,6 +148,60 @@ static int parse_npy(const uint8_t *data, size_t size, struct ws_error *err)
     if (rc == 0)
         ws_tensor_fini(&tensor);
     ws_npy_close(&npy);
+    return rc;
+}
+
+static int parse_tensorpb(const uint8_t *data, size_t size, struct ws_error *err)
+{
+    struct ws_datum datum;
+    int rc = ws_datumpb_decode(&datum, data, size, NULL, err);
+    if (rc == 0)
+        ws_datum_fini(&datum);
+    return rc;
+}
+
+static int parse_config(const uint8_t *data, size_t size, struct ws_error *err)
+{
+    struct ws_config config;
+    ws_config_init(&config);
+    int rc = ws_config_parse(&config, data, size, "f", err);
+    ws_config_fini(&config);
+    return rc;
+}
+
+/* What an instrument answers to everything. */
+struct reply {
+    const uint8_t *data;
+    size_t size;
+};
+
+static int ask(void *user, struct ws_buf *out, const char *question, struct ws_error *err)
+{
+    const struct reply *reply = user;
+    (void)question;
+    return ws_buf_add(out, reply->data, reply->size, err);
+}
+
+static int parse_meter(const uint8_t *data, size_t size, struct ws_error *err)
+{
+    struct ws_meter *meter = NULL;
+    struct ws_meter_reading reading;
+    struct reply reply = {data + 1, size - 1};
+    double watts = 0;
+    int rc = 0;
+    if (size == 0)
+        return 0;
+    if (data[0] == 'S')
+        rc = ws_meter_scpi_create(&meter, "bench", ask, &reply, err);
+    else if (data[0] == 'H' || data[0] == 'T')
+        rc = ws_meter_plug_create(&meter,
+                                  data[0] == 'H' ? WS_PLUG_SHELLY : WS_PLUG_TASMOTA,
+                                  "plug", ask, &reply, err);
+    else
+        rc = ws_pmic_parse(&watts, (const char *)data + 1, size - 1, err);
+    if (rc == 0 && meter != NULL)
+        rc = ws_meter_read(meter, &reading, err);
+    ws_meter_destroy(meter);
     return rc;
 }
 
@@ -287,7 +343,10 @@ static const struct {
     {"plan", "plan", parse_plan},
     {"testbed", "testbed", parse_testbed},
     {"tables", "table", parse_table},
-    {"cluster", "testbed", parse_cluster},
+    {"cluster", "cluster", parse_cluster},
+    {"tensorpb", "tensorpb", parse_tensorpb},
+    {"config", "config", parse_config},
+    {"meter", "meter", parse_meter},
     {"json", "plan", parse_json},
 };
 

@@ -152,12 +152,27 @@ static void test_decode_refused(void **state)
     }
 }
 
+/* What zstd was before its first release: a frame of version 0.5, empty. */
+static void test_decode_old_zstd(void **state)
+{
+    (void)state;
+    static const uint8_t frame[] = {0x25, 0xb5, 0x2f, 0xfd, 0x01, 0xc0, 0x00, 0x00};
+    struct ws_buf back;
+    struct ws_error err = {0};
+    ws_buf_init(&back, 0);
+    assert_int_equal(
+        ws_encoding_decode(&back, WS_ENCODING_ZSTD, frame, sizeof(frame), 5000, &err),
+        WS_E_FORMAT);
+    assert_string_equal(err.text, "zstd: no frame at the beginning");
+    ws_buf_fini(&back);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),          cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_decode_bomb),    cmocka_unit_test(test_decode_ratio),
-        cmocka_unit_test(test_decode_refused),
+        cmocka_unit_test(test_decode_refused), cmocka_unit_test(test_decode_old_zstd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
