@@ -46,6 +46,6 @@ install: all
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
 clean:
-	rm -rf $(BUILD) build-check build-asan build-fuzz
+	rm -rf $(BUILD) build-check build-asan build-tsan build-coverage build-fuzz build-fuzz-fast
 
 .PHONY: all help setup demo bench check soak install clean
