@@ -3,7 +3,8 @@
  * the oracle, on device models, over links that stay or change; where machine and table
  * disagree; with parts of it left out; and how fast it trains and decides. Everything is
  * modelled and on a virtual clock but the times of training and deciding. Usage:
- * bench_learn FOLDER DEVICE ..., FOLDER being etc/testbeds, or bench_learn --speed.
+ * bench_learn FOLDER DEVICE ..., FOLDER being etc/testbeds, or bench_learn --speed
+ * FOLDER.
  */
 #include <math.h>
 #include <stdio.h>
@@ -18,9 +19,18 @@
 #include "replay/school.h"
 #include "study/testbed.h"
 
-enum { STEPS = 20000, REQUESTS = 120, LIVE_REQUESTS = 1500, SEED = 1, POLICIES_MAX = 12 };
+enum {
+    STEPS = 20000,
+    REQUESTS = 120, /* of a cell */
+    SEEDS = 3,
+    CELLS = 12,
+    POLICIES_MAX = 14,
+};
 
-/* ---- one device ---- */
+/* How long a scenario lasts on the virtual clock: heat and drift take minutes. */
+static const double scenario_s = 300;
+
+/* ---- one device, one seed ---- */
 
 struct bench {
     struct ws_testbed testbed;
@@ -31,6 +41,7 @@ struct bench {
     struct ws_trace slow, fast; /* links that change */
     char folder[256];
     char device[64];
+    uint64_t seed;
 };
 
 static void die(const struct ws_error *err)
@@ -58,13 +69,15 @@ static void load_trace(struct ws_trace *out, const struct bench *b, const char *
         die(&err);
 }
 
-static void open_bench(struct bench *b, const char *folder, const char *device)
+static void open_bench(struct bench *b, const char *folder, const char *device,
+                       uint64_t seed)
 {
     struct ws_error err = {0};
     char path[512];
     *b = (struct bench){0};
     snprintf(b->folder, sizeof(b->folder), "%s", folder);
     snprintf(b->device, sizeof(b->device), "%s", device);
+    b->seed = seed;
     snprintf(path, sizeof(path), "%s/dvfo-%s/testbed.json", folder, device);
     if (ws_testbed_load(&b->testbed, path, &err) != 0 ||
         ws_parallel_create(&b->table, &b->testbed.space, b->testbed.switch_ms,
@@ -81,7 +94,7 @@ static void open_bench(struct bench *b, const char *folder, const char *device)
         .edge_only = baseline(b, "edge-only"),
         .table = b->table,
         .steps = STEPS,
-        .seed = SEED,
+        .seed = seed,
         .gamma = 0.1,
     };
     b->course = (struct ws_course_options){
@@ -100,7 +113,7 @@ static void open_bench(struct bench *b, const char *folder, const char *device)
         .restart_load = 0.9,
         .restart_others = 1,
         .idle_w = b->facts->idle_w,
-        .seed = SEED,
+        .seed = seed,
     };
 }
 
@@ -147,21 +160,38 @@ static struct ws_school_mark judge(struct ws_learner *learner,
     return mark;
 }
 
-/* ---- cells ---- */
+/* ---- who is compared ---- */
 
 struct contender {
     const char *name;
-    struct ws_learner *learner; /* NULL: the oracle */
-    int is_published;           /* a baseline of the paper */
+    int is_published; /* a baseline of the paper */
+    struct ws_learner *learner;
 };
 
-struct cell {
-    char link[32];
-    double eta;
-    struct ws_school_mark marks[POLICIES_MAX];
+/* One device's contenders, trained from one seed; tasks and knobs left alone live here.
+ */
+struct field {
+    struct bench bench;
+    struct ws_learner_task cpu_only, governor, published;
+    int32_t cpu_only_fixed[WS_KNOBS_MAX];
+    struct contender who[POLICIES_MAX];
+    size_t count;
 };
 
-static const double slow_rates[] = {0.5, 1, 2, 4, 8}, fast_rates[] = {5, 10, 20, 50, 100};
+static void add(struct field *f, const char *name, int is_published,
+                struct ws_learner *learner)
+{
+    f->who[f->count++] = (struct contender){name, is_published, learner};
+}
+
+/* Index of a contender. */
+static size_t find(const struct field *f, const char *name)
+{
+    size_t i = 0;
+    while (strcmp(f->who[i].name, name) != 0)
+        i++;
+    return i;
+}
 
 /* Knobs left alone: at their most. `keep` is the name of one that is not, or NULL. */
 static void fix_edge(int32_t *fixed, struct ws_learner_task *task, const char *keep)
@@ -177,132 +207,193 @@ static void fix_edge(int32_t *fixed, struct ws_learner_task *task, const char *k
     task->fixed = fixed;
 }
 
-static void fill_cell(struct cell *out, const struct bench *b, const char *link,
-                      struct ws_course_options *course, double eta,
-                      const struct contender *who, size_t count)
+static void agent_path(char out[static 512], const struct bench *b)
 {
-    snprintf(out->link, sizeof(out->link), "%s", link);
-    out->eta = eta;
-    course->eta = (struct ws_range){eta, eta};
-    course->restart_every = 0;
-    course->seed = SEED + 1000;
-    for (size_t i = 0; i < count; i++)
-        out->marks[i] = judge(who[i].learner, course, &b->task.start, REQUESTS, 0);
+    snprintf(out, 512, "%s/agent-%s-%llu.json", getenv("TMPDIR"), b->device,
+             (unsigned long long)b->seed);
 }
 
-static size_t fill_cells(struct cell *cells, const struct bench *b, double eta,
-                         const struct contender *who, size_t count)
+static void open_field(struct field *f, const char *folder, const char *device,
+                       uint64_t seed)
 {
-    size_t n = 0;
-    for (size_t r = 0; r < 10; r++) {
-        double rate = r < 5 ? slow_rates[r] : fast_rates[r - 5];
-        struct ws_course_options course = b->course;
-        char link[32];
-        snprintf(link, sizeof(link), "%g", rate);
-        course.link_mbit_s = (struct ws_range){rate, rate};
-        fill_cell(&cells[n++], b, link, &course, eta, who, count);
-    }
-    for (int t = 0; t < 2; t++) {
-        struct ws_course_options course = b->course;
-        course.trace = t == 0 ? &b->slow : &b->fast;
-        fill_cell(&cells[n++], b, t == 0 ? "trace 0.5-8" : "trace 5-100", &course, eta,
-                  who, count);
-    }
-    return n;
+    struct ws_error err = {0};
+    char path[512];
+    struct bench *b = &f->bench;
+    open_bench(b, folder, device, seed);
+    f->count = 0;
+    f->cpu_only = f->governor = f->published = b->task;
+    fix_edge(f->cpu_only_fixed, &f->cpu_only, "edge.cpu_khz");
+    f->cpu_only.no_prior = f->published.no_prior = 1;
+    f->governor.cloud_only = baseline(b, "cloud-only-governor");
+    f->governor.edge_only = baseline(b, "edge-only-governor");
+    add(f, "cloud-only", 1, make("cloud-only", &b->task));
+    add(f, "cloud-only, governor", 1, make("cloud-only", &f->governor));
+    add(f, "edge-only", 1, make("edge-only", &b->task));
+    add(f, "edge-only, governor", 1, make("edge-only", &f->governor));
+    add(f, "appealnet", 1, make("appealnet", &b->task));
+    add(f, "drldo", 1, train("dvfo", &f->cpu_only, &b->course));
+    add(f, "bandit", 0, train("bandit", &b->task, &b->course));
+    add(f, "autoscale", 0, train("autoscale", &b->task, &b->course));
+    add(f, "dvfo, published form", 0, train("dvfo", &f->published, &b->course));
+    add(f, "argmin", 0, make("argmin", &b->task));
+    add(f, "dvfo", 0, train("dvfo", &b->task, &b->course));
+    add(f, "oracle", 0, NULL);
+    agent_path(path, b);
+    if (ws_dvfo_save(ws_dvfo_of(f->who[find(f, "dvfo")].learner), path, &err) != 0)
+        die(&err);
 }
 
-static void print_cells(const struct bench *b, const struct cell *cells, size_t n,
-                        const struct contender *who, size_t count)
+static void close_field(struct field *f)
 {
-    size_t oracle = count - 1;
-    printf("\n%s, eta %g: energy J / latency ms / cost above the oracle's, means of %d "
-           "requests\n%-12s",
-           b->device, cells[0].eta, REQUESTS, "Mbit/s");
-    for (size_t i = 0; i < count; i++)
-        printf(" %22s", who[i].name);
+    for (size_t i = 0; i < f->count; i++)
+        ws_learner_destroy(f->who[i].learner);
+    close_bench(&f->bench);
+}
+
+/* ---- cells: a link, an eta ---- */
+
+struct cell {
+    char link[32];
+    struct ws_school_mark marks[SEEDS][POLICIES_MAX];
+};
+
+static const double rates[] = {0.5, 1, 2, 4, 8, 5, 10, 20, 50, 100};
+
+/* What cell `c` is served on; its name where `name` is not NULL. */
+static struct ws_course_options cell_course(const struct bench *b, size_t c, double eta,
+                                            char *name)
+{
+    struct ws_course_options course = b->course;
+    if (c < 10)
+        course.link_mbit_s = (struct ws_range){rates[c], rates[c]};
+    else
+        course.trace = c == 10 ? &b->slow : &b->fast;
+    if (name != NULL && c < 10)
+        snprintf(name, 32, "%g", rates[c]);
+    else if (name != NULL)
+        snprintf(name, 32, "%s", c == 10 ? "trace 0.5-8" : "trace 5-100");
+    course.eta = (struct ws_range){eta, eta};
+    course.restart_every = 0;
+    course.seed = b->seed + 1000;
+    return course;
+}
+
+static void fill_cells(struct cell cells[CELLS], const struct field *f, double eta,
+                       size_t seed)
+{
+    for (size_t c = 0; c < CELLS; c++) {
+        struct ws_course_options course = cell_course(&f->bench, c, eta, cells[c].link);
+        for (size_t i = 0; i < f->count; i++)
+            cells[c].marks[seed][i] =
+                judge(f->who[i].learner, &course, &f->bench.task.start, REQUESTS, 0);
+    }
+}
+
+/* Cost of contender `i` above the oracle's, who is the last. */
+static double regret(const struct cell *cell, size_t seed, const struct field *f,
+                     size_t i)
+{
+    const struct ws_school_mark *m = cell->marks[seed];
+    return m[i].cost / m[f->count - 1].cost - 1;
+}
+
+/* The median over seeds of energy (0), latency (1) or cost above the oracle's (2). */
+static double over_seeds(const struct cell *cell, const struct field *f, size_t i,
+                         int which)
+{
+    double values[SEEDS];
+    for (size_t s = 0; s < SEEDS; s++) {
+        const struct ws_school_mark *m = &cell->marks[s][i];
+        values[s] = which == 0   ? m->energy_j
+                    : which == 1 ? m->latency_ms
+                                 : regret(cell, s, f, i);
+    }
+    return ws_stats_median(values, SEEDS);
+}
+
+static void print_cells(const struct cell cells[CELLS], const struct field *f, double eta)
+{
+    printf(
+        "\n%s, eta %g: energy J / latency ms / cost above the oracle's (of the oracle: "
+        "cost), means of %d requests, medians of %d seeds\n%-12s",
+        f->bench.device, eta, REQUESTS, SEEDS, "Mbit/s");
+    for (size_t i = 0; i < f->count; i++)
+        printf(" %22s", f->who[i].name);
     printf("\n");
-    for (size_t c = 0; c < n; c++) {
+    for (size_t c = 0; c < CELLS; c++) {
         printf("%-12s", cells[c].link);
-        for (size_t i = 0; i < count; i++) {
-            const struct ws_school_mark *m = &cells[c].marks[i];
-            if (i == oracle)
-                printf(" %6.3f %6.1f %6.3f", m->energy_j, m->latency_ms, m->cost);
+        for (size_t i = 0; i < f->count; i++) {
+            printf(" %6.3f %6.1f", over_seeds(&cells[c], f, i, 0),
+                   over_seeds(&cells[c], f, i, 1));
+            if (i + 1 < f->count)
+                printf(" %6.1f%%", 100 * over_seeds(&cells[c], f, i, 2));
             else
-                printf(" %6.3f %6.1f %6.1f%%", m->energy_j, m->latency_ms,
-                       100 * (m->cost / cells[c].marks[oracle].cost - 1));
+                printf(" %7.3f", cells[c].marks[0][i].cost);
         }
         printf("\n");
     }
 }
 
-/* Index of a contender. */
-static size_t find(const struct contender *who, size_t count, const char *name)
+static void print_regrets(const struct cell cells[CELLS], const struct field *f)
 {
-    size_t i = 0;
-    while (i < count && strcmp(who[i].name, name) != 0)
-        i++;
-    return i;
-}
-
-static void print_regrets(const struct cell *cells, size_t n, const struct contender *who,
-                          size_t count)
-{
-    printf("cost above the oracle's, median and worst of %zu cells:", n);
-    for (size_t i = 0; i + 1 < count; i++) {
-        double regrets[64], worst = 0;
-        for (size_t c = 0; c < n; c++) {
-            regrets[c] = cells[c].marks[i].cost / cells[c].marks[count - 1].cost - 1;
-            worst = fmax(worst, regrets[c]);
+    printf("cost above the oracle's, median of all cells and seeds, and worst:");
+    for (size_t i = 0; i + 1 < f->count; i++) {
+        double all[CELLS * SEEDS], worst = 0;
+        for (size_t k = 0; k < CELLS * SEEDS; k++) {
+            all[k] = regret(&cells[k / SEEDS], k % SEEDS, f, i);
+            worst = fmax(worst, all[k]);
         }
-        printf(" %s %.2f%% %.1f%%;", who[i].name, 100 * ws_stats_median(regrets, n),
-               100 * worst);
+        printf(" %s %.2f%% %.1f%%;", f->who[i].name,
+               100 * ws_stats_median(all, CELLS * SEEDS), 100 * worst);
     }
     printf("\n");
 }
 
-/* The figures that the learner is held to. */
-static void print_claims(const struct cell *cells, size_t n, const struct contender *who,
-                         size_t count)
+/* How much dearer `dvfo` is at worst than the best of the baselines and than the argmin;
+ * of each seed. */
+static void print_claims(const struct cell cells[CELLS], const struct field *f)
 {
-    size_t dvfo = find(who, count, "dvfo"), argmin = find(who, count, "argmin");
-    double worst = -1, worst_argmin = -1;
-    const char *where = "", *whom = "";
-    for (size_t c = 0; c < n; c++) {
-        const struct ws_school_mark *m = cells[c].marks;
-        for (size_t i = 0; i < count; i++) {
-            double more = m[dvfo].cost / m[i].cost - 1;
-            if (who[i].is_published && more > worst) {
+    size_t dvfo = find(f, "dvfo"), argmin = find(f, "argmin");
+    printf(
+        "dvfo over the best published baseline / over the argmin, worst cell, by seed:");
+    for (size_t s = 0; s < SEEDS; s++) {
+        double worst = -1, worst_argmin = -1;
+        const char *where = "", *whom = "";
+        for (size_t c = 0; c < CELLS; c++) {
+            const struct ws_school_mark *m = cells[c].marks[s];
+            for (size_t i = 0; i < f->count; i++) {
+                double more = m[dvfo].cost / m[i].cost - 1;
+                if (!f->who[i].is_published || more <= worst)
+                    continue;
                 worst = more;
                 where = cells[c].link;
-                whom = who[i].name;
+                whom = f->who[i].name;
             }
+            worst_argmin = fmax(worst_argmin, m[dvfo].cost / m[argmin].cost - 1);
         }
-        worst_argmin = fmax(worst_argmin, m[dvfo].cost / m[argmin].cost - 1);
+        printf(" %+.2f%% (%s, %s) / %+.2f%%;", 100 * worst, where, whom,
+               100 * worst_argmin);
     }
-    printf("dvfo against the best published baseline, worst cell: %+.2f%% (%s, %s); "
-           "against the argmin, worst cell: %+.2f%%\n",
-           100 * worst, where, whom, 100 * worst_argmin);
+    printf("\n");
 }
 
-/* As the paper has it, savings against each baseline: here the mean over cells of (1 -
- * ours / theirs). */
-static void print_savings(const struct cell *cells, size_t n, const struct contender *who,
-                          size_t count)
+/* As the paper has it, savings against each baseline: here the mean over cells and seeds
+ * of (1 - ours / theirs). */
+static void print_savings(const struct cell cells[CELLS], const struct field *f)
 {
-    size_t dvfo = find(who, count, "dvfo");
+    size_t dvfo = find(f, "dvfo"), baselines = 0;
     double energy_all = 0;
-    size_t baselines = 0;
     printf("less energy / latency than:");
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < f->count; i++) {
         double energy = 0, latency = 0;
-        if (!who[i].is_published)
+        if (!f->who[i].is_published)
             continue;
-        for (size_t c = 0; c < n; c++) {
-            const struct ws_school_mark *m = cells[c].marks;
-            energy += (1 - m[dvfo].energy_j / m[i].energy_j) / (double)n;
-            latency += (1 - m[dvfo].latency_ms / m[i].latency_ms) / (double)n;
+        for (size_t k = 0; k < CELLS * SEEDS; k++) {
+            const struct ws_school_mark *m = cells[k / SEEDS].marks[k % SEEDS];
+            energy += (1 - m[dvfo].energy_j / m[i].energy_j) / (CELLS * SEEDS);
+            latency += (1 - m[dvfo].latency_ms / m[i].latency_ms) / (CELLS * SEEDS);
         }
-        printf(" %s %.1f%% / %.1f%%;", who[i].name, 100 * energy, 100 * latency);
+        printf(" %s %.1f%% / %.1f%%;", f->who[i].name, 100 * energy, 100 * latency);
         energy_all += energy;
         baselines++;
     }
@@ -313,17 +404,54 @@ static void print_savings(const struct cell *cells, size_t n, const struct conte
 
 /* ---- where machine and table disagree ---- */
 
-static void scenario(const struct bench *b, const char *name, const char *file,
-                     const char *trace_file, struct ws_learner *argmin)
+static const struct scenario {
+    const char *name;
+    const char *file, *trace; /* NULL: none */
+} scenarios[] = {
+    {"true table", NULL, NULL},
+    {"throttling", "throttling.json", NULL},
+    {"load", NULL, "load.csv"},
+    {"drift", "drift.json", NULL},
+};
+
+enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
+
+/* Mean costs over the argmin's, less 1. */
+struct scenario_marks {
+    double live, still, new;
+    double oracle; /* of the first seed only: it takes long */
+    double seconds;
+};
+
+/* From the agent's file, as in the field. */
+static struct ws_learner *from_file(const struct bench *b, int live)
 {
+    const struct ws_dvfo_safety safety = {INFINITY, 0.02};
+    struct ws_learner *learner = NULL;
+    struct ws_error err = {0};
+    char path[512];
+    agent_path(path, b);
+    if (ws_dvfo_load(&learner, &b->testbed.space, path, b->seed, &err) != 0 ||
+        (live && ws_dvfo_go_live(ws_dvfo_of(learner), &safety, &err) != 0))
+        die(&err);
+    return learner;
+}
+
+static void run_scenario(struct scenario_marks *out, const struct field *f,
+                         const struct scenario *which, int with_oracle)
+{
+    const struct bench *b = &f->bench;
+    const struct ws_setting *start = &b->task.start;
+    struct ws_learner *argmin = f->who[find(f, "argmin")].learner;
     struct ws_error err = {0};
     struct ws_evaluator *machine = NULL;
     struct ws_trace trace = {0};
     char path[512];
     snprintf(path, sizeof(path), "%s/dvfo-scenarios/%s", b->folder,
-             file == NULL ? "" : file);
+             which->file == NULL ? "" : which->file);
     if (ws_parallel_create(&machine, &b->testbed.space, b->testbed.switch_ms,
-                           b->testbed.model_path, file == NULL ? NULL : path, &err) != 0)
+                           b->testbed.model_path, which->file == NULL ? NULL : path,
+                           &err) != 0)
         die(&err);
     struct ws_course_options course = b->course;
     course.machine = machine;
@@ -331,139 +459,129 @@ static void scenario(const struct bench *b, const char *name, const char *file,
     course.link_mbit_s = (struct ws_range){0.5, 20};
     course.eta = (struct ws_range){0.5, 0.5};
     course.restart_every = 0;
-    course.seed = SEED + 2000;
+    course.seed = b->seed + 2000;
     course.ambient_c = ws_parallel_facts(machine)->ambient_c;
-    if (trace_file != NULL) {
-        load_trace(&trace, b, trace_file);
+    if (which->trace != NULL) {
+        load_trace(&trace, b, which->trace);
         course.trace = &trace;
     }
-    /* The agent comes from its file, as it would in the field. */
-    struct ws_learner *live = NULL, *still = NULL;
-    const struct ws_dvfo_safety safety = {INFINITY, 0.02};
-    snprintf(path, sizeof(path), "%s/agent-%s.json", getenv("TMPDIR"), b->device);
-    if (ws_dvfo_load(&live, &b->testbed.space, path, SEED, &err) != 0 ||
-        ws_dvfo_load(&still, &b->testbed.space, path, SEED, &err) != 0 ||
-        ws_dvfo_go_live(ws_dvfo_of(live), &safety, &err) != 0)
-        die(&err);
-    const struct ws_setting *start = &b->task.start;
-    double table = judge(argmin, &course, start, LIVE_REQUESTS, 0).cost;
-    double oracle = judge(NULL, &course, start, LIVE_REQUESTS, 0).cost;
-    double trained = judge(still, &course, start, LIVE_REQUESTS, 0).cost;
-    struct ws_school_mark mark = judge(live, &course, start, LIVE_REQUESTS, 1);
-    struct ws_dvfo_tally tally = ws_dvfo_tally(ws_dvfo_of(live));
-    printf("%-12s %-11s argmin %.4f  dvfo %.4f (%+.2f%%)  not learning live %.4f  oracle "
-           "%.4f  (%zu requests, %.0f s, %llu explored, %llu rollbacks)\n",
-           b->device, name, table, mark.cost, 100 * (mark.cost / table - 1), trained,
-           oracle, mark.requests, mark.span_s, (unsigned long long)tally.explored,
-           (unsigned long long)tally.rollbacks);
+    struct ws_learner *live = from_file(b, 1), *still = from_file(b, 0);
+    struct ws_learner *new = make("dvfo", &b->task);
+    double ms = judge(argmin, &course, start, 200, 0).latency_ms;
+    size_t requests = (size_t)(scenario_s * 1000 / ms);
+    struct ws_school_mark table = judge(argmin, &course, start, requests, 0);
+    out->seconds = table.span_s;
+    out->live = judge(live, &course, start, requests, 1).cost / table.cost - 1;
+    out->still = judge(still, &course, start, requests, 0).cost / table.cost - 1;
+    out->new = judge(new, &course, start, requests, 0).cost / table.cost - 1;
+    if (with_oracle)
+        out->oracle = judge(NULL, &course, start, requests, 0).cost / table.cost - 1;
     ws_learner_destroy(live);
     ws_learner_destroy(still);
+    ws_learner_destroy(new);
     ws_trace_fini(&trace);
     ws_evaluator_destroy(machine);
 }
 
-/* ---- ablations ---- */
-
-static double cost_over_cells(const struct bench *b, struct ws_learner *learner,
-                              const struct cell *cells, size_t n, size_t oracle,
-                              double eta, int sequential, double decide_ms)
+static void print_scenarios(struct scenario_marks marks[SCENARIOS][SEEDS],
+                            const char *device)
 {
-    double regrets[64];
-    for (size_t c = 0; c < n; c++) {
-        struct ws_course_options course = b->course;
-        if (c < 10) {
-            double rate = c < 5 ? slow_rates[c] : fast_rates[c - 5];
-            course.link_mbit_s = (struct ws_range){rate, rate};
-        } else {
-            course.trace = c == 10 ? &b->slow : &b->fast;
+    for (size_t i = 0; i < SCENARIOS; i++) {
+        double live[SEEDS], still[SEEDS], new[SEEDS], worst = -1;
+        for (size_t s = 0; s < SEEDS; s++) {
+            live[s] = marks[i][s].live;
+            still[s] = marks[i][s].still;
+            new[s] = marks[i][s].new;
+            worst = fmax(worst, live[s]);
         }
-        course.eta = (struct ws_range){eta, eta};
-        course.restart_every = 0;
-        course.seed = SEED + 1000;
-        course.sequential = sequential;
-        course.decide_ms = decide_ms;
-        struct ws_school_mark mark = judge(learner, &course, &b->task.start, REQUESTS, 0);
-        regrets[c] = mark.cost / cells[c].marks[oracle].cost - 1;
+        printf(
+            "%-10s %-11s dvfo %+.2f%% (median of %d seeds), %+.2f%% (worst); not "
+            "learning live %+.2f%%; not trained either %+.2f%%; oracle %+.2f%%; %.0f s\n",
+            device, scenarios[i].name, 100 * ws_stats_median(live, SEEDS), SEEDS,
+            100 * worst, 100 * ws_stats_median(still, SEEDS),
+            100 * ws_stats_median(new, SEEDS), 100 * marks[i][0].oracle,
+            marks[i][0].seconds);
     }
-    double sum = 0;
-    for (size_t c = 0; c < n; c++)
-        sum += regrets[c] / (double)n;
-    return sum;
 }
 
-static void ablations(const struct bench *b, struct ws_learner *dvfo,
-                      const struct cell *cells, size_t n, size_t oracle, double eta)
+/* ---- ablations ---- */
+
+/* Mean over cells of the cost above the oracle's. */
+static double mean_regret(const struct field *f, struct ws_learner *learner,
+                          const struct cell cells[CELLS], double eta, int sequential,
+                          double decide_ms)
+{
+    double sum = 0;
+    for (size_t c = 0; c < CELLS; c++) {
+        struct ws_course_options course = cell_course(&f->bench, c, eta, NULL);
+        course.sequential = sequential;
+        course.decide_ms = decide_ms;
+        struct ws_school_mark mark =
+            judge(learner, &course, &f->bench.task.start, REQUESTS, 0);
+        sum += mark.cost / cells[c].marks[0][f->count - 1].cost - 1;
+    }
+    return sum / CELLS;
+}
+
+/* Of the first seed. */
+static void ablations(const struct field *f, struct cell cells[][CELLS],
+                      const double *etas, size_t eta_count)
 {
     int32_t fixed[WS_KNOBS_MAX];
-    struct ws_learner_task still = b->task, blind = b->task;
+    struct ws_learner_task still = f->bench.task, blind = f->bench.task;
+    struct ws_learner *dvfo = f->who[find(f, "dvfo")].learner;
+    struct ws_learner *published = f->who[find(f, "dvfo, published form")].learner;
     fix_edge(fixed, &still, NULL);
     blind.no_attention = 1;
-    struct ws_learner *no_clocks = train("dvfo", &still, &b->course);
-    struct ws_learner *no_attention = train("dvfo", &blind, &b->course);
-    printf("%s, eta %g, cost above the oracle's, mean of %zu cells: dvfo %.2f%%; no "
-           "frequency scaling %.2f%%; no attention %.2f%%; no concurrency, deciding in "
-           "10 us %.2f%%, in 5 ms (assumed, a Python stack on the board) %.2f%%\n",
-           b->device, eta, n, 100 * cost_over_cells(b, dvfo, cells, n, oracle, eta, 0, 0),
-           100 * cost_over_cells(b, no_clocks, cells, n, oracle, eta, 0, 0),
-           100 * cost_over_cells(b, no_attention, cells, n, oracle, eta, 0, 0),
-           100 * cost_over_cells(b, dvfo, cells, n, oracle, eta, 1, 0.01),
-           100 * cost_over_cells(b, dvfo, cells, n, oracle, eta, 1, 5));
+    struct ws_learner *no_clocks = train("dvfo", &still, &f->bench.course);
+    struct ws_learner *no_attention = train("dvfo", &blind, &f->bench.course);
+    for (size_t e = 0; e < eta_count; e++) {
+        const struct cell *c = cells[e];
+        printf("%s, eta %g, cost above the oracle's, mean of %d cells: dvfo %.2f%%; no "
+               "frequency scaling %.2f%%; no attention %.2f%%; no concurrency, deciding "
+               "in 10 us %.2f%%, in 5 ms (assumed, a Python stack on the board) %.2f%%; "
+               "no table (published form) %.2f%%\n",
+               f->bench.device, etas[e], CELLS,
+               100 * mean_regret(f, dvfo, c, etas[e], 0, 0),
+               100 * mean_regret(f, no_clocks, c, etas[e], 0, 0),
+               100 * mean_regret(f, no_attention, c, etas[e], 0, 0),
+               100 * mean_regret(f, dvfo, c, etas[e], 1, 0.01),
+               100 * mean_regret(f, dvfo, c, etas[e], 1, 5),
+               100 * mean_regret(f, published, c, etas[e], 0, 0));
+    }
     ws_learner_destroy(no_clocks);
     ws_learner_destroy(no_attention);
 }
 
 /* ---- all of a device ---- */
 
-static void run_device(const char *folder, const char *device, int with_ablations)
+static void run_device(const char *folder, const char *device)
 {
     static const double etas[] = {0.5, 0.8};
-    struct bench b;
-    struct ws_error err = {0};
-    char path[512];
-    int32_t fixed[WS_KNOBS_MAX];
-    open_bench(&b, folder, device);
-    struct ws_learner_task cpu_only = b.task, governor = b.task;
-    fix_edge(fixed, &cpu_only, "edge.cpu_khz");
-    governor.cloud_only = baseline(&b, "cloud-only-governor");
-    governor.edge_only = baseline(&b, "edge-only-governor");
-    struct contender who[] = {
-        {"cloud-only", make("cloud-only", &b.task), 1},
-        {"cloud-only, governor", make("cloud-only", &governor), 1},
-        {"edge-only", make("edge-only", &b.task), 1},
-        {"edge-only, governor", make("edge-only", &governor), 1},
-        {"appealnet", make("appealnet", &b.task), 1},
-        {"drldo", train("dvfo", &cpu_only, &b.course), 1},
-        {"bandit", train("bandit", &b.task, &b.course), 0},
-        {"autoscale", train("autoscale", &b.task, &b.course), 0},
-        {"argmin", make("argmin", &b.task), 0},
-        {"dvfo", train("dvfo", &b.task, &b.course), 0},
-        {"oracle", NULL, 0},
-    };
-    size_t count = sizeof(who) / sizeof(who[0]);
-    struct ws_learner *dvfo = who[find(who, count, "dvfo")].learner;
-    snprintf(path, sizeof(path), "%s/agent-%s.json", getenv("TMPDIR"), device);
-    if (ws_dvfo_save(ws_dvfo_of(dvfo), path, &err) != 0)
-        die(&err);
-    for (size_t e = 0; e < 2; e++) {
-        static struct cell cells[16];
-        size_t n = fill_cells(cells, &b, etas[e], who, count);
-        print_cells(&b, cells, n, who, count);
-        print_regrets(cells, n, who, count);
-        print_claims(cells, n, who, count);
-        print_savings(cells, n, who, count);
-        if (e == 1 && with_ablations)
-            ablations(&b, dvfo, cells, n, count - 1, etas[e]);
+    static struct cell cells[2][CELLS];
+    static struct scenario_marks marks[SCENARIOS][SEEDS];
+    static struct field fields[SEEDS];
+    for (size_t s = 0; s < SEEDS; s++) {
+        struct field *f = &fields[s];
+        open_field(f, folder, device, s + 1);
+        for (size_t e = 0; e < 2; e++)
+            fill_cells(cells[e], f, etas[e], s);
+        for (size_t i = 0; i < SCENARIOS; i++)
+            run_scenario(&marks[i][s], f, &scenarios[i], s == 0);
     }
-    printf("mean cost where the machine is not what the table says, live from the "
-           "agent's file, eta 0.5, 0.5 to 20 Mbit/s:\n");
-    struct ws_learner *argmin = who[find(who, count, "argmin")].learner;
-    scenario(&b, "true table", NULL, NULL, argmin);
-    scenario(&b, "throttling", "throttling.json", NULL, argmin);
-    scenario(&b, "load", NULL, "load.csv", argmin);
-    scenario(&b, "drift", "drift.json", NULL, argmin);
-    for (size_t i = 0; i < count; i++)
-        ws_learner_destroy(who[i].learner);
-    close_bench(&b);
+    for (size_t e = 0; e < 2; e++) {
+        print_cells(cells[e], &fields[0], etas[e]);
+        print_regrets(cells[e], &fields[0]);
+        print_claims(cells[e], &fields[0]);
+        print_savings(cells[e], &fields[0]);
+    }
+    printf(
+        "\nmean cost over the argmin's, live from the agent's file, eta 0.5, 0.5 to 20 "
+        "Mbit/s:\n");
+    print_scenarios(marks, device);
+    ablations(&fields[0], cells, etas, 2);
+    for (size_t s = 0; s < SEEDS; s++)
+        close_field(&fields[s]);
 }
 
 /* ---- speed ---- */
@@ -498,7 +616,7 @@ static void bench_speed(void)
     static uint16_t action[BATCH * 4];
     static double us[DECISIONS];
     for (size_t k = 0; ws_kernels_at(k) != NULL; k++) {
-        struct ws_dqn_options options = {BATCH, 1e-3f, 0.02f, 1, ws_kernels_at(k)};
+        struct ws_dqn_options options = {BATCH, 1e-3f, 0.02f, 0, 1, ws_kernels_at(k)};
         struct ws_dqn *dqn = NULL;
         struct ws_rng rng;
         ws_rng_init(&rng, 1);
@@ -530,6 +648,39 @@ static void bench_speed(void)
     }
 }
 
+/* The whole of a decision as an agent takes it: view, network, and the table's costs of
+ * all of a Jetson Nano's settings, network and table together and the table alone. */
+static void bench_decide(const char *folder)
+{
+    enum { DECISIONS = 20000 };
+    static double us[DECISIONS];
+    static struct bench b;
+    struct ws_rng rng;
+    ws_rng_init(&rng, 1);
+    open_bench(&b, folder, "nano", 1);
+    struct ws_learner *learner = make("dvfo", &b.task);
+    struct ws_view view = {.attention = 0.75,
+                           .temperature_c = 45,
+                           .edge_scale = 1,
+                           .power_scale = 1,
+                           .lambda = 0.5,
+                           .deadline_ms = INFINITY,
+                           .current = b.task.start};
+    for (size_t i = 0; i < DECISIONS; i++) {
+        view.link_mbit_s = exp(5 * ws_rng_uniform(&rng) - 1);
+        view.eta = ws_rng_uniform(&rng);
+        int64_t start = ws_clock_now_ns();
+        ws_learner_choose(learner, &view.current, &view, 0);
+        us[i] = (double)(ws_clock_now_ns() - start) / 1e3;
+    }
+    ws_stats_sort(us, DECISIONS);
+    printf("an agent's decision among the 13860 settings of dvfo-nano, its table's costs "
+           "worked out for the link at hand: median %.2f us, 99 %% %.2f us\n",
+           us[DECISIONS / 2], us[DECISIONS * 99 / 100]);
+    ws_learner_destroy(learner);
+    close_bench(&b);
+}
+
 /* Median milliseconds from request to request where each occupies an accelerator for
  * 5 ms (here: this thread sleeps), deciding before it or while it runs. */
 static double period_ms(struct ws_dqn *dqn, int hidden)
@@ -557,7 +708,7 @@ static double period_ms(struct ws_dqn *dqn, int hidden)
 
 static void bench_hidden(void)
 {
-    struct ws_dqn_options options = {1, 1e-3f, 0.02f, 1, NULL};
+    struct ws_dqn_options options = {1, 1e-3f, 0.02f, 0, 1, NULL};
     struct ws_dqn *dqn = NULL;
     if (ws_dqn_create(&dqn, &nano_shape, &options, NULL) != 0)
         exit(1);
@@ -571,16 +722,18 @@ static void bench_hidden(void)
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (argc == 2 && strcmp(argv[1], "--speed") == 0) {
+    if (argc == 3 && strcmp(argv[1], "--speed") == 0) {
         bench_speed();
+        bench_decide(argv[2]);
         bench_hidden();
         return 0;
     }
     if (argc < 3 || getenv("TMPDIR") == NULL) {
-        fputs("usage: TMPDIR=DIR bench_learn FOLDER DEVICE ... | --speed\n", stderr);
+        fputs("usage: TMPDIR=DIR bench_learn FOLDER DEVICE ... | --speed FOLDER\n",
+              stderr);
         return 2;
     }
     for (int i = 2; i < argc; i++)
-        run_device(argv[1], argv[i], i == 2 && getenv("NOABL") == NULL);
+        run_device(argv[1], argv[i]);
     return 0;
 }

@@ -37,6 +37,7 @@
 #define WS_FUSION_ROWS_MAX  64                  /* shares that a fusion was fitted for */
 #define WS_WORKLOAD_MAX     4000000             /* requests of a workload */
 #define WS_TRACE_ROWS_MAX   1000000             /* rows of a trace of conditions */
+#define WS_PRIOR_MAX        65536               /* settings of an agent's table */
 #define WS_SEARCH_ALL_MAX   4194304     /* settings that a search counts through */
 #define WS_AGENT_QUEUE_MAX  4096        /* requests that wait in an agent */
 #define WS_AGENT_NODES_MAX  32          /* nodes of an agent */

@@ -21,7 +21,7 @@ struct args {
     struct ws_range link; /* 0: the default */
     struct ws_cli_texts fixes;
     double max_power_w, accuracy, gamma;
-    int no_attention, json;
+    int no_attention, no_table, json;
     size_t requests;
 };
 
@@ -66,6 +66,9 @@ static const struct ws_cli_option options_table[] = {
                    "what the next request's cost counts (default 0.1)")},
     {WS_CLI_FLAG("no-attention", struct args, no_attention,
                  "do not look at how concentrated attention is")},
+    {WS_CLI_FLAG("no-table", struct args, no_table,
+                 "learn everything, as DVFO was published; otherwise only what the "
+                 "testbed's own table or model gets wrong is learnt")},
     {WS_CLI_SIZE("requests", "N", struct args, requests, 1, 1000000,
                  "requests of the judgement, for each of six links (default 50)")},
     {WS_CLI_TAKE("seed", "N", struct args, seed, ws_cli_take_seed,
@@ -108,6 +111,7 @@ static int apply(struct ws_learn_input *input, const struct args *args,
     input->task.seed = args->seed;
     input->task.gamma = args->gamma;
     input->task.no_attention = args->no_attention;
+    input->task.no_prior = args->no_table;
     input->course.cost = input->task.cost;
     input->course.seed = args->seed;
     return rc;

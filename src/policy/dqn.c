@@ -1,10 +1,11 @@
 #include "policy/dqn.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct ws_dqn_wish no_wish = {NULL, NULL, NULL, NULL};
+static const struct ws_dqn_wish no_wish = {.low = NULL};
 static const float no_bonus[WS_KNOB_VALUES_MAX];
 
 /* Outputs of the network: V, the pivot's advantages, and for each of the pivot's values
@@ -12,14 +13,22 @@ static const float no_bonus[WS_KNOB_VALUES_MAX];
 struct ws_dqn {
     struct ws_dqn_shape shape;
     struct ws_nn *net, *target;
-    float learning_rate, follow;
+    float learning_rate, follow, decay;
     size_t pivot_count;                 /* values of the pivot; 0: none */
     size_t first;                       /* output where the rows begin */
     size_t row;                         /* outputs of one row */
     size_t offset[WS_DQN_BRANCHES_MAX]; /* of a branch within a row */
-    float *gradient;                    /* [batch_max][out_pad] */
-    float *goal;                        /* [batch_max] */
-    uint16_t *chosen;                   /* [batch_max][branch_count] */
+    size_t out_pad;                     /* all outputs, padded */
+    /* The network's coefficients and what of the outputs each makes up; NULL: they are
+     * the outputs. */
+    float *basis,
+        *basis_turned;    /* [coefficients][out_pad], [outputs][coefficients pad] */
+    float *values, *pull; /* [batch_max][out_pad], [batch_max][coefficients pad] */
+    float *gradient;      /* [batch_max][out_pad] */
+    float *goal;          /* [batch_max] */
+    uint16_t *chosen;     /* [batch_max][branch_count] */
+    /* [pivot values, or 1], then [the same][row]: for the prior. */
+    float *factors;
 };
 
 /* ---- making ---- */
@@ -35,7 +44,7 @@ static int check(const struct ws_dqn_shape *shape, struct ws_error *err)
                                 "branch %zu of %zu values: 1 to %d can be", d,
                                 shape->branches[d], WS_KNOB_VALUES_MAX);
     }
-    if (shape->pivot != WS_DQN_NO_PIVOT && shape->pivot >= shape->branch_count)
+    if (shape->pivot != WS_NO_PIVOT && shape->pivot >= shape->branch_count)
         return ws_error_set(err, WS_E_USAGE, "pivot %zu of %zu branches", shape->pivot,
                             shape->branch_count);
     return 0;
@@ -56,26 +65,122 @@ static size_t lay_out(struct ws_dqn *dqn)
     return dqn->first + (dqn->pivot_count > 0 ? dqn->pivot_count : 1) * dqn->row;
 }
 
+/* A branch of fewer values has a number for each. */
+enum { CURVE_MIN = 5 };
+
+/* Function `f` of a branch's value `v`, and how many there are: for a branch of no order,
+ * or of few values, one for each value. Over the pivot the ends have functions of their
+ * own: to send nothing, and to send all, are other things than almost that. */
+static double branch_function(const struct ws_dqn *dqn, size_t d, size_t f, size_t v)
+{
+    size_t count = dqn->shape.branches[d];
+    double x = count < 2 ? 0 : 2 * (double)v / (double)(count - 1) - 1;
+    if (count < CURVE_MIN || (dqn->shape.curves >> d & 1u) == 0)
+        return f == v;
+    const double of[] = {x, x * x, v == 0, v == count - 1};
+    return of[f];
+}
+
+static size_t function_count(const struct ws_dqn *dqn, size_t d)
+{
+    if (dqn->shape.branches[d] < CURVE_MIN || (dqn->shape.curves >> d & 1u) == 0)
+        return dqn->shape.branches[d];
+    return d == dqn->shape.pivot ? 4 : 2;
+}
+
+/* Those of the pivot's value that scale a function of another branch: 1 and its place, or
+ * one for each value. */
+static size_t scale_count(const struct ws_dqn *dqn)
+{
+    if (dqn->pivot_count == 0)
+        return 1;
+    size_t functions = function_count(dqn, dqn->shape.pivot);
+    return functions == dqn->pivot_count ? functions : 2;
+}
+
+static double scale_function(const struct ws_dqn *dqn, size_t f, size_t p)
+{
+    if (dqn->pivot_count == 0)
+        return 1;
+    if (function_count(dqn, dqn->shape.pivot) == dqn->pivot_count)
+        return f == p;
+    return f == 0 ? 1 : branch_function(dqn, dqn->shape.pivot, 0, p);
+}
+
+static size_t coefficient_count(const struct ws_dqn *dqn)
+{
+    size_t count = 1;
+    for (size_t d = 0; d < dqn->shape.branch_count; d++)
+        count += function_count(dqn, d) * (d == dqn->shape.pivot ? 1 : scale_count(dqn));
+    return count;
+}
+
+static void fill_basis(struct ws_dqn *dqn)
+{
+    size_t n = 1, pad = dqn->out_pad, rows = dqn->pivot_count > 0 ? dqn->pivot_count : 1;
+    dqn->basis[0] = 1;
+    for (size_t d = 0; d < dqn->shape.branch_count; d++) {
+        size_t functions = function_count(dqn, d), values = dqn->shape.branches[d];
+        if (d == dqn->shape.pivot) {
+            for (size_t f = 0; f < functions; f++, n++) {
+                for (size_t v = 0; v < values; v++)
+                    dqn->basis[n * pad + 1 + v] = (float)branch_function(dqn, d, f, v);
+            }
+            continue;
+        }
+        for (size_t i = 0; i < functions * scale_count(dqn); i++, n++) {
+            float *of = dqn->basis + n * pad + dqn->first + dqn->offset[d];
+            for (size_t k = 0; k < rows * values; k++)
+                of[k / values * dqn->row + k % values] =
+                    (float)(branch_function(dqn, d, i % functions, k % values) *
+                            scale_function(dqn, i / functions, k / values));
+        }
+    }
+}
+
+static int make_basis(struct ws_dqn *dqn, size_t outputs, size_t batch_max,
+                      struct ws_error *err)
+{
+    size_t count = coefficient_count(dqn), pad = ws_gemm_pad(count);
+    dqn->basis = calloc(count * dqn->out_pad, sizeof(float));
+    dqn->basis_turned = calloc(outputs * pad, sizeof(float));
+    dqn->values = calloc(batch_max * dqn->out_pad, sizeof(float));
+    dqn->pull = calloc(batch_max * pad, sizeof(float));
+    if (dqn->basis == NULL || dqn->basis_turned == NULL || dqn->values == NULL ||
+        dqn->pull == NULL)
+        return ws_error_nomem(err);
+    fill_basis(dqn);
+    for (size_t n = 0; n < count; n++) {
+        for (size_t o = 0; o < outputs; o++)
+            dqn->basis_turned[o * pad + n] = dqn->basis[n * dqn->out_pad + o];
+    }
+    return 0;
+}
+
 static int make_nets(struct ws_dqn *dqn, size_t outputs,
                      const struct ws_dqn_options *options, struct ws_error *err)
 {
     size_t widths[WS_DQN_HIDDEN_MAX + 2] = {dqn->shape.state_count}, layers = 1;
+    size_t batch_max = options->batch_max;
     for (size_t h = 0; h < WS_DQN_HIDDEN_MAX && dqn->shape.hidden[h] > 0; h++)
         widths[layers++] = dqn->shape.hidden[h];
-    widths[layers] = outputs;
-    int rc = ws_nn_create(&dqn->net, widths, layers, options->batch_max, options->seed,
+    widths[layers] = dqn->shape.curves != 0 ? coefficient_count(dqn) : outputs;
+    dqn->out_pad = ws_gemm_pad(outputs);
+    int rc = ws_nn_create(&dqn->net, widths, layers, batch_max, options->seed,
                           options->kernels, err);
     if (rc == 0)
-        rc = ws_nn_create(&dqn->target, widths, layers, options->batch_max, options->seed,
+        rc = ws_nn_create(&dqn->target, widths, layers, batch_max, options->seed,
                           options->kernels, err);
+    if (rc == 0 && dqn->shape.curves != 0)
+        rc = make_basis(dqn, outputs, batch_max, err);
     if (rc != 0)
         return rc;
-    size_t out_pad = dqn->net->layers[layers - 1].out_pad;
-    dqn->gradient = calloc(options->batch_max * out_pad, sizeof(*dqn->gradient));
-    dqn->goal = calloc(options->batch_max, sizeof(*dqn->goal));
-    dqn->chosen =
-        calloc(options->batch_max * dqn->shape.branch_count, sizeof(*dqn->chosen));
-    return dqn->gradient == NULL || dqn->goal == NULL || dqn->chosen == NULL
+    dqn->gradient = calloc(batch_max * dqn->out_pad, sizeof(*dqn->gradient));
+    dqn->goal = calloc(batch_max, sizeof(*dqn->goal));
+    dqn->chosen = calloc(batch_max * dqn->shape.branch_count, sizeof(*dqn->chosen));
+    dqn->factors = calloc(outputs, sizeof(*dqn->factors));
+    return dqn->gradient == NULL || dqn->goal == NULL || dqn->chosen == NULL ||
+                   dqn->factors == NULL
                ? ws_error_nomem(err)
                : 0;
 }
@@ -92,6 +197,7 @@ int ws_dqn_create(struct ws_dqn **out, const struct ws_dqn_shape *shape,
     dqn->shape = *shape;
     dqn->learning_rate = options->learning_rate;
     dqn->follow = options->follow;
+    dqn->decay = options->decay;
     rc = make_nets(dqn, lay_out(dqn), options, err);
     if (rc != 0) {
         ws_dqn_destroy(dqn);
@@ -107,9 +213,14 @@ void ws_dqn_destroy(struct ws_dqn *dqn)
         return;
     ws_nn_destroy(dqn->net);
     ws_nn_destroy(dqn->target);
+    free(dqn->basis);
+    free(dqn->basis_turned);
+    free(dqn->values);
+    free(dqn->pull);
     free(dqn->gradient);
     free(dqn->goal);
     free(dqn->chosen);
+    free(dqn->factors);
     free(dqn);
 }
 
@@ -133,6 +244,14 @@ void ws_dqn_set_learning_rate(struct ws_dqn *dqn, float learning_rate)
     dqn->learning_rate = learning_rate;
 }
 
+void ws_dqn_hush(struct ws_dqn *dqn)
+{
+    const struct ws_nn_layer *last = &dqn->net->layers[dqn->net->layer_count - 1];
+    size_t count = (last->in + 1) * last->out_pad; /* weights, and biases behind them */
+    memset(dqn->net->params + last->weight, 0, count * sizeof(float));
+    memset(dqn->target->params + last->weight, 0, count * sizeof(float));
+}
+
 void ws_dqn_copy(struct ws_dqn *to, const struct ws_dqn *from)
 {
     ws_nn_copy(to->net, from->net, 1);
@@ -152,6 +271,11 @@ static float mean_of(const float *x, size_t count)
 static size_t pivot_of(const struct ws_dqn *dqn, const uint16_t *action)
 {
     return dqn->pivot_count > 0 ? action[dqn->shape.pivot] : 0;
+}
+
+static size_t rows_of(const struct ws_dqn *dqn)
+{
+    return dqn->pivot_count > 0 ? dqn->pivot_count : 1;
 }
 
 /* Q of one joint action, from the outputs of one state. */
@@ -195,9 +319,80 @@ static float best_of_row(const struct ws_dqn *dqn, uint16_t *action, const float
     return sum;
 }
 
+/* Of each branch, e to the power of minus the advantages above their mean; of what may
+ * not be, infinite. */
+static void set_factors(const struct ws_dqn *dqn, const float *out,
+                        const struct ws_dqn_wish *wish)
+{
+    const struct ws_dqn_shape *shape = &dqn->shape;
+    size_t rows = rows_of(dqn), first = dqn->first;
+    float pivot_mean = dqn->pivot_count > 0 ? mean_of(out + 1, rows) : 0;
+    float *factors = dqn->factors, *rest = factors + rows;
+    for (size_t p = 0; p < rows; p++) {
+        float sum = dqn->pivot_count > 0 ? pivot_mean - out[1 + p] : 0;
+        if (wish->pivot_bonus != NULL)
+            sum -= wish->pivot_bonus[p];
+        for (size_t d = 0; d < shape->branch_count; d++) {
+            if (d != shape->pivot)
+                sum += mean_of(out + first + p * dqn->row + dqn->offset[d],
+                               shape->branches[d]);
+        }
+        factors[p] = sum;
+    }
+    for (size_t i = 0; i < rows * dqn->row; i++)
+        rest[i] = -out[first + i] - (wish->bonus == NULL ? 0 : wish->bonus[i]);
+    dqn->net->kernels->exponential(factors, rows * (1 + dqn->row));
+    for (size_t d = 0; d < shape->branch_count; d++) {
+        for (size_t v = 0; v < shape->branches[d]; v++) {
+            if ((wish->low == NULL || v >= wish->low[d]) &&
+                (wish->high == NULL || v <= wish->high[d]))
+                continue;
+            for (size_t p = 0; d != shape->pivot && p < rows; p++)
+                rest[p * dqn->row + dqn->offset[d] + v] = INFINITY;
+            if (d == shape->pivot)
+                factors[v] = INFINITY;
+        }
+    }
+}
+
+/* The product of an action's factors. */
+static float factor_of(const struct ws_dqn *dqn, const uint16_t *action)
+{
+    size_t rows = rows_of(dqn), pivot = pivot_of(dqn, action);
+    const float *row = dqn->factors + rows + pivot * dqn->row;
+    float product = dqn->factors[pivot];
+    for (size_t d = 0; d < dqn->shape.branch_count; d++) {
+        if (d != dqn->shape.pivot)
+            product *= row[dqn->offset[d] + action[d]];
+    }
+    return product;
+}
+
+/* The best by network and prior; 0 where the prior has none. */
+static int best_with_prior(const struct ws_dqn *dqn, uint16_t *action, float *value,
+                           const float *out, const struct ws_dqn_wish *wish)
+{
+    size_t rows = rows_of(dqn);
+    const struct ws_prior_factors factors = {dqn->factors, dqn->factors + rows, dqn->row};
+    struct ws_prior_hit best = {{0}, 0}, plain = {{0}, 0};
+    set_factors(dqn, out, wish);
+    if (!ws_prior_best(wish->prior, &best, wish->margin > 0 ? &plain : NULL, wish->view,
+                       &factors, dqn->net->kernels))
+        return 0;
+    plain.log_cost += logf(factor_of(dqn, plain.value));
+    if (wish->margin > 0 && best.log_cost > plain.log_cost - wish->margin)
+        best = plain;
+    memcpy(action, best.value, dqn->shape.branch_count * sizeof(*action));
+    *value = out[0] - best.log_cost;
+    return 1;
+}
+
 static float best_of(const struct ws_dqn *dqn, uint16_t *action, const float *out,
                      const struct ws_dqn_wish *wish)
 {
+    float value = 0;
+    if (wish->prior != NULL && best_with_prior(dqn, action, &value, out, wish))
+        return value;
     if (dqn->pivot_count == 0)
         return out[0] + best_of_row(dqn, action, out + dqn->first, wish->bonus, wish);
     size_t pivot = dqn->shape.pivot;
@@ -226,9 +421,27 @@ static void load(struct ws_nn *nn, const float *state, size_t width, size_t coun
         memcpy(ws_nn_input(nn, i), state + i * width, width * sizeof(*state));
 }
 
-static size_t stride_of(const struct ws_dqn *dqn)
+/* Outputs of `count` rows of the input, [count][out_pad]. */
+static const float *forward(struct ws_dqn *dqn, struct ws_nn *nn, size_t count)
 {
-    return dqn->net->layers[dqn->net->layer_count - 1].out_pad;
+    const float *made = ws_nn_forward(nn, count);
+    const struct ws_nn_layer *last = &nn->layers[nn->layer_count - 1];
+    if (dqn->basis == NULL)
+        return made;
+    nn->kernels->multiply(dqn->values, dqn->out_pad, made, last->out_pad, 1, dqn->basis,
+                          dqn->out_pad, count, dqn->out_pad, last->out, 0);
+    return dqn->values;
+}
+
+static void backward(struct ws_dqn *dqn, size_t count)
+{
+    const struct ws_nn_layer *last = &dqn->net->layers[dqn->net->layer_count - 1];
+    size_t outputs = dqn->first + rows_of(dqn) * dqn->row;
+    if (dqn->basis != NULL)
+        dqn->net->kernels->multiply(dqn->pull, last->out_pad, dqn->gradient, dqn->out_pad,
+                                    1, dqn->basis_turned, last->out_pad, count,
+                                    last->out_pad, outputs, 0);
+    ws_nn_backward(dqn->net, dqn->basis != NULL ? dqn->pull : dqn->gradient, count);
 }
 
 void ws_dqn_best(struct ws_dqn *dqn, uint16_t *action, float *value, const float *state,
@@ -236,7 +449,7 @@ void ws_dqn_best(struct ws_dqn *dqn, uint16_t *action, float *value, const float
 {
     load(dqn->net, state, dqn->shape.state_count, 1);
     float best =
-        best_of(dqn, action, ws_nn_forward(dqn->net, 1), wish == NULL ? &no_wish : wish);
+        best_of(dqn, action, forward(dqn, dqn->net, 1), wish == NULL ? &no_wish : wish);
     if (value != NULL)
         *value = best;
 }
@@ -244,7 +457,7 @@ void ws_dqn_best(struct ws_dqn *dqn, uint16_t *action, float *value, const float
 float ws_dqn_value(struct ws_dqn *dqn, const float *state, const uint16_t *action)
 {
     load(dqn->net, state, dqn->shape.state_count, 1);
-    return joint(dqn, ws_nn_forward(dqn->net, 1), action);
+    return joint(dqn, forward(dqn, dqn->net, 1), action);
 }
 
 /* ---- training ---- */
@@ -253,16 +466,17 @@ float ws_dqn_value(struct ws_dqn *dqn, const float *state, const uint16_t *actio
  * action that the online network would take next. */
 static void set_goals(struct ws_dqn *dqn, const struct ws_dqn_batch *batch)
 {
-    size_t stride = stride_of(dqn), branches = dqn->shape.branch_count;
+    size_t stride = dqn->out_pad, branches = dqn->shape.branch_count;
     memcpy(dqn->goal, batch->reward, batch->count * sizeof(*dqn->goal));
     if (batch->next == NULL)
         return;
     load(dqn->net, batch->next, dqn->shape.state_count, batch->count);
-    const float *out = ws_nn_forward(dqn->net, batch->count);
+    const float *out = forward(dqn, dqn->net, batch->count);
     for (size_t i = 0; i < batch->count; i++)
-        (void)best_of(dqn, dqn->chosen + i * branches, out + i * stride, &no_wish);
+        (void)best_of(dqn, dqn->chosen + i * branches, out + i * stride,
+                      batch->wishes == NULL ? &no_wish : &batch->wishes[i]);
     load(dqn->target, batch->next, dqn->shape.state_count, batch->count);
-    out = ws_nn_forward(dqn->target, batch->count);
+    out = forward(dqn, dqn->target, batch->count);
     for (size_t i = 0; i < batch->count; i++)
         dqn->goal[i] +=
             batch->discount[i] * joint(dqn, out + i * stride, dqn->chosen + i * branches);
@@ -292,14 +506,25 @@ static void spread(const struct ws_dqn *dqn, float *gradient, const uint16_t *ac
     }
 }
 
+static void forget(struct ws_dqn *dqn)
+{
+    const struct ws_nn_layer *last = &dqn->net->layers[dqn->net->layer_count - 1];
+    float kept = 1 - dqn->decay * dqn->learning_rate;
+    for (size_t i = 0; i <= last->in; i++) { /* the last row is the biases */
+        float *row = dqn->net->params + last->weight + i * last->out_pad;
+        for (size_t o = 1; o < last->out; o++)
+            row[o] *= kept;
+    }
+}
+
 float ws_dqn_train(struct ws_dqn *dqn, const struct ws_dqn_batch *batch)
 {
     assert(batch->count > 0 && batch->count <= dqn->net->batch_max);
-    size_t stride = stride_of(dqn), branches = dqn->shape.branch_count;
+    size_t stride = dqn->out_pad, branches = dqn->shape.branch_count;
     float scale = 2 / (float)batch->count, loss = 0;
     set_goals(dqn, batch);
     load(dqn->net, batch->state, dqn->shape.state_count, batch->count);
-    const float *out = ws_nn_forward(dqn->net, batch->count);
+    const float *out = forward(dqn, dqn->net, batch->count);
     memset(dqn->gradient, 0, batch->count * stride * sizeof(*dqn->gradient));
     for (size_t i = 0; i < batch->count; i++) {
         const uint16_t *action = batch->action + i * branches;
@@ -307,8 +532,10 @@ float ws_dqn_train(struct ws_dqn *dqn, const struct ws_dqn_batch *batch)
         loss += error * error;
         spread(dqn, dqn->gradient + i * stride, action, scale * error);
     }
-    ws_nn_backward(dqn->net, dqn->gradient, batch->count);
+    backward(dqn, batch->count);
     ws_nn_adam(dqn->net, dqn->learning_rate);
+    if (dqn->decay > 0)
+        forget(dqn);
     if (batch->next != NULL)
         ws_nn_follow(dqn->target, dqn->net, dqn->follow);
     return loss / (float)batch->count;

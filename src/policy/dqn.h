@@ -15,29 +15,48 @@
 #define WS_POLICY_DQN_H
 
 #include "policy/nn.h"
+#include "policy/prior.h"
 
 enum { WS_DQN_BRANCHES_MAX = WS_KNOBS_MAX, WS_DQN_HIDDEN_MAX = 3 };
-
-/* Not a branch. */
-#define WS_DQN_NO_PIVOT ((size_t)-1)
 
 struct ws_dqn_shape {
     size_t state_count;
     size_t branch_count;
     size_t branches[WS_DQN_BRANCHES_MAX]; /* number of values of each */
-    size_t pivot;                         /* number of a branch, or WS_DQN_NO_PIVOT */
+    size_t pivot;                         /* number of a branch, or WS_NO_PIVOT */
     size_t hidden[WS_DQN_HIDDEN_MAX];     /* widths; 0 ends the list */
+    /* Bit d: values of branch d are in an order, and what is said of them is a curve of
+     * few coefficients over their place in it, not one number each: as much is learnt
+     * from far fewer requests. 0: one number each. */
+    uint64_t curves;
 };
 
 struct ws_dqn_options {
     size_t batch_max;
     float learning_rate;
     float follow; /* of the target network, per training step */
+    /* Times the learning rate, the share of what is said of actions, beside V, that is
+     * forgotten at each step: what little noise says again and again differently goes. */
+    float decay;
     uint64_t seed;
     const struct ws_kernels *kernels; /* NULL: the best of this machine */
 };
 
 struct ws_dqn;
+
+/* What a search for the best action minds besides the network. */
+struct ws_dqn_wish {
+    const uint16_t *low, *high; /* of each branch, or NULL */
+    /* [branch values of the pivot] and [pivot values, or 1][all values of the others], in
+     * the order of the branches: what is added to a joint action's value. NULL: 0. */
+    const float *pivot_bonus, *bonus;
+    /* Minus the logarithm of what it says an action costs is added, too. NULL: 0. Its
+     * pivot and values are the network's. */
+    struct ws_prior *prior;
+    const struct ws_view *view; /* of the prior */
+    float margin; /* what is best without network and bonus is taken unless another action
+                     is worth so much more by all together */
+};
 
 /* One batch; row i of each array belongs together. */
 struct ws_dqn_batch {
@@ -47,6 +66,9 @@ struct ws_dqn_batch {
     const float *reward;    /* [count] */
     const float *next;      /* [count][state_count]; NULL where every discount is 0 */
     const float *discount;  /* [count]: gamma to the power of the time elapsed */
+    /* What is minded when the next action is chosen: [count], or NULL. The action's value
+     * is the network's alone. */
+    const struct ws_dqn_wish *wishes;
 };
 
 int ws_dqn_create(struct ws_dqn **out, const struct ws_dqn_shape *shape,
@@ -57,22 +79,17 @@ const struct ws_dqn_shape *ws_dqn_shape(const struct ws_dqn *dqn);
 struct ws_nn *ws_dqn_net(struct ws_dqn *dqn);
 struct ws_nn *ws_dqn_target(struct ws_dqn *dqn);
 
-/* What a search for the best action minds besides the network. */
-struct ws_dqn_wish {
-    const uint16_t *low, *high; /* of each branch, or NULL */
-    /* [branch values of the pivot] and [pivot values, or 1][all values of the others], in
-     * the order of the branches: what is added to a joint action's value. NULL: 0. */
-    const float *pivot_bonus, *bonus;
-};
-
-/* The best joint action; wish and value may be NULL. Allocates nothing. */
+/* The best joint action; wish and value may be NULL. Where the prior has no action that
+ * the wish allows, the network's best. Allocates nothing. */
 void ws_dqn_best(struct ws_dqn *dqn, uint16_t *action, float *value, const float *state,
                  const struct ws_dqn_wish *wish);
-/* Q(state, action). */
+/* Q(state, action), of the network alone. */
 float ws_dqn_value(struct ws_dqn *dqn, const float *state, const uint16_t *action);
 /* One step of training; the mean squared error before it. */
 float ws_dqn_train(struct ws_dqn *dqn, const struct ws_dqn_batch *batch);
 void ws_dqn_set_learning_rate(struct ws_dqn *dqn, float learning_rate);
+/* From now on every value is 0, until it is trained. */
+void ws_dqn_hush(struct ws_dqn *dqn);
 /* Weights, target and Adam's state of another of the same shape. */
 void ws_dqn_copy(struct ws_dqn *to, const struct ws_dqn *from);
 

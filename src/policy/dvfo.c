@@ -6,13 +6,16 @@
 #include "policy/learners.h"
 
 enum {
-    WARM_UP = 500,         /* requests before training starts */
-    UPDATES = 2,           /* steps of training per request */
-    CAPACITY = 32768,      /* requests remembered */
-    PIVOT_VALUES_MAX = 32, /* a shared knob of more values is a branch like the others */
+    WARM_UP = 500,    /* requests before training starts */
+    UPDATES = 1,      /* steps of training per request */
+    UPDATES_ALL = 2,  /* without a prior there is more to learn */
+    CAPACITY = 32768, /* requests remembered */
 };
 
-static const float learn_first = 1e-3f, learn_last = 2e-5f, follow = 0.02f;
+/* On a logarithmic scale, how much better than the table's choice another setting must be
+ * foreseen to be: less than that may be noise, of which it was learnt. */
+static const float margin = 0.02f;
+static const float learn_first = 1e-3f, learn_last = 2e-5f, follow = 0.02f, decay = 5;
 /* Probability that a knob is moved away from the best, and how early it is least. */
 static const double explore_first = 0.6, explore_last = 0.05, explore_until = 0.8;
 /* Of the moves of an ordered knob, the share that goes one or two steps only. */
@@ -26,8 +29,7 @@ static const double eta_low = 0.05, eta_high = 0.95, deadline_log_span = 1.2;
  * bends: transfers go with its inverse. */
 void ws_dvfo_features(float *out, const struct ws_dvfo *self, const struct ws_view *view)
 {
-    const struct ws_learner_task *task = self->base.task;
-    const struct ws_space *space = task->space;
+    const struct ws_space *space = self->base.task->space;
     double rate = fmax(view->link_mbit_s, 1e-3);
     size_t n = 0;
     out[n++] = (float)(log(rate) / 2 - 1);
@@ -35,10 +37,10 @@ void ws_dvfo_features(float *out, const struct ws_dvfo *self, const struct ws_vi
     out[n++] = (float)(4 / (4 + rate));
     out[n++] = (float)(view->link_delay_ms / 20);
     /* Which shares keep the accuracy turns on small differences of attention. */
-    out[n++] = task->no_attention ? 0 : (float)(4 * (view->attention - 0.75));
+    out[n++] = (float)(4 * (view->attention - WS_VIEW_ATTENTION));
     for (int i = 0; i < WS_DVFO_BUMPS; i++) {
         double away = (view->attention - (0.55 + 0.1 * i)) / 0.06;
-        out[n++] = task->no_attention ? 0 : (float)exp(-away * away);
+        out[n++] = (float)exp(-away * away);
     }
     out[n++] = (float)((view->temperature_c - 50) / 20);
     out[n++] = (float)(fmin(view->queue, 16) / 8);
@@ -58,8 +60,16 @@ void ws_dvfo_features(float *out, const struct ws_dvfo *self, const struct ws_vi
                              1;
 }
 
+double ws_dvfo_foresee(const struct ws_dvfo *self, const struct ws_view *view,
+                       const struct ws_setting *setting)
+{
+    return self->prior == NULL ? -self->log_cost
+                               : -ws_prior_log_cost(self->prior, view, setting);
+}
+
 /* Minus the cost, on a logarithmic scale: a per cent is worth the same over a link of any
- * rate, and what the knobs do multiplies, so that branches add up. */
+ * rate, and what the knobs do multiplies, so that branches add up. What a table foresees
+ * is taken off; where it is right, nothing is left to be learnt. */
 float ws_dvfo_reward(const struct ws_dvfo *self, const struct ws_step *step,
                      const struct ws_view *view)
 {
@@ -68,7 +78,7 @@ float ws_dvfo_reward(const struct ws_dvfo *self, const struct ws_step *step,
     ws_outcome_set(&outcome, WS_ENERGY_J, (double)step->energy_j);
     ws_outcome_set(&outcome, WS_ACCURACY, (double)step->accuracy);
     double cost = ws_cost_of(&self->base.task->cost, view, &outcome);
-    return (float)(self->log_cost - log(fmax(cost, 1e-12)));
+    return (float)(-log(fmax(cost, 1e-12)) - ws_dvfo_foresee(self, view, &step->setting));
 }
 
 /* ---- making ---- */
@@ -79,36 +89,30 @@ static void dvfo_destroy(struct ws_learner *learner)
     ws_dqn_destroy(self->dqn);
     ws_dvfo_live_fini(self);
     ws_experience_fini(&self->experience);
+    ws_prior_destroy(self->prior);
     free(self->known);
     free(self->state);
     free(self->next);
     free(self->reward);
     free(self->discount);
     free(self->action);
+    free(self->next_view);
+    free(self->wishes);
     free(self);
 }
 
-/* The knob that all others depend on: the first whose part is shared. */
-static size_t pivot_of(const struct ws_space *space)
-{
-    for (size_t k = 0; k < space->knob_count; k++) {
-        if (space->knobs[k].part == WS_PART_SHARED &&
-            space->knobs[k].value_count <= PIVOT_VALUES_MAX)
-            return k;
-    }
-    return WS_DQN_NO_PIVOT;
-}
-
-static struct ws_dqn_shape shape_of(const struct ws_space *space)
+static struct ws_dqn_shape shape_of(const struct ws_space *space, int with_curves)
 {
     struct ws_dqn_shape shape = {
         .state_count = WS_DVFO_VIEW + space->knob_count,
         .branch_count = space->knob_count,
-        .pivot = pivot_of(space),
+        .pivot = ws_prior_pivot(space),
         .hidden = {128, 64},
     };
     for (size_t k = 0; k < space->knob_count; k++)
         shape.branches[k] = space->knobs[k].value_count;
+    for (size_t k = 0; with_curves && k < space->knob_count; k++)
+        shape.curves |= (uint64_t)(space->knobs[k].kind == WS_KIND_ORDERED) << k;
     return shape;
 }
 
@@ -120,25 +124,38 @@ static int allocate(struct ws_dvfo *self, const struct ws_dqn_shape *shape,
     self->reward = calloc(WS_DVFO_BATCH, sizeof(*self->reward));
     self->discount = calloc(WS_DVFO_BATCH, sizeof(*self->discount));
     self->action = calloc(WS_DVFO_BATCH * shape->branch_count, sizeof(*self->action));
+    self->next_view = calloc(WS_DVFO_BATCH, sizeof(*self->next_view));
+    self->wishes = calloc(WS_DVFO_BATCH, sizeof(*self->wishes));
     self->known = calloc(WS_DVFO_SLOTS, sizeof(*self->known));
     if (self->state == NULL || self->next == NULL || self->reward == NULL ||
-        self->discount == NULL || self->action == NULL || self->known == NULL)
+        self->discount == NULL || self->action == NULL || self->next_view == NULL ||
+        self->wishes == NULL || self->known == NULL)
         return ws_error_nomem(err);
     return ws_experience_init(&self->experience, CAPACITY, err);
 }
 
 int ws_dvfo_make(struct ws_dvfo **out, const struct ws_learner_task *task,
-                 struct ws_error *err)
+                 struct ws_prior *prior, struct ws_error *err)
 {
-    struct ws_dqn_shape shape = shape_of(task->space);
-    struct ws_dqn_options options = {WS_DVFO_BATCH, learn_first, follow, task->seed,
-                                     NULL};
+    struct ws_dqn_shape shape = shape_of(task->space, prior != NULL);
+    struct ws_dqn_options options = {.batch_max = WS_DVFO_BATCH,
+                                     .learning_rate = learn_first,
+                                     .follow = follow,
+                                     .decay = prior == NULL ? 0 : decay,
+                                     .seed = task->seed};
     uint64_t size = 0;
     int rc = ws_space_size(&size, task->space, err);
     struct ws_dvfo *self = rc == 0 ? calloc(1, sizeof(*self)) : NULL;
-    if (self == NULL)
+    if (self == NULL) {
+        ws_prior_destroy(prior);
         return rc == 0 ? ws_error_nomem(err) : rc;
+    }
     self->base = (struct ws_learner){&ws_learner_dvfo, task};
+    self->prior = prior;
+    for (size_t k = 0; k < task->space->knob_count; k++) {
+        self->low[k] = ws_learner_low(task, k);
+        self->high[k] = ws_learner_high(task, k);
+    }
     ws_rng_init_stream(&self->rng, task->seed, 1);
     rc = allocate(self, &shape, err);
     if (rc == 0)
@@ -147,6 +164,9 @@ int ws_dvfo_make(struct ws_dvfo **out, const struct ws_learner_task *task,
         dvfo_destroy(&self->base);
         return rc;
     }
+    /* Before it has learnt anything, the network has nothing to add. */
+    if (prior != NULL)
+        ws_dqn_hush(self->dqn);
     *out = self;
     return 0;
 }
@@ -155,7 +175,13 @@ static int dvfo_create(struct ws_learner **out, const struct ws_learner_task *ta
                        struct ws_error *err)
 {
     struct ws_dvfo *self = NULL;
-    int rc = ws_dvfo_make(&self, task, err);
+    struct ws_prior *prior = NULL;
+    int rc = 0;
+    if (task->table != NULL && !task->no_prior)
+        rc = ws_prior_create(&prior, task->table, &task->cost, err);
+    /* A table that is too large for an agent's file is none. */
+    if (rc == 0 || rc == WS_E_LIMIT)
+        rc = ws_dvfo_make(&self, task, prior, err);
     if (rc == 0)
         *out = &self->base;
     return rc;
@@ -199,13 +225,35 @@ int ws_dvfo_knows(const struct ws_dvfo *dvfo, const struct ws_setting *setting)
 
 /* ---- choosing ---- */
 
+static struct ws_dqn_wish wish_of(const struct ws_dvfo *self, const struct ws_view *view)
+{
+    return (struct ws_dqn_wish){
+        .low = self->low, .high = self->high, .prior = self->prior, .view = view};
+}
+
 void ws_dvfo_best(struct ws_dvfo *self, struct ws_setting *out, float *value,
-                  const struct ws_view *view, const struct ws_dqn_wish *wish)
+                  const struct ws_view *view, const struct ws_dqn_wish *more)
+{
+    float state[WS_DVFO_VIEW + WS_KNOBS_MAX];
+    struct ws_dqn_wish wish = wish_of(self, view);
+    wish.margin = margin;
+    if (more != NULL) {
+        wish.low = more->low;
+        wish.high = more->high;
+        wish.pivot_bonus = more->pivot_bonus;
+        wish.bonus = more->bonus;
+    }
+    ws_dvfo_features(state, self, view);
+    *out = (struct ws_setting){{0}};
+    ws_dqn_best(self->dqn, out->value, value, state, &wish);
+}
+
+float ws_dvfo_value(struct ws_dvfo *self, const struct ws_view *view,
+                    const struct ws_setting *setting)
 {
     float state[WS_DVFO_VIEW + WS_KNOBS_MAX];
     ws_dvfo_features(state, self, view);
-    *out = (struct ws_setting){{0}};
-    ws_dqn_best(self->dqn, out->value, value, state, wish);
+    return ws_dqn_value(self->dqn, state, setting->value);
 }
 
 /* How far training has come, 0 to 1. */
@@ -220,7 +268,7 @@ static void disturb(struct ws_dvfo *self, struct ws_setting *setting, double cha
 {
     const struct ws_learner_task *task = self->base.task;
     for (size_t k = 0; k < task->space->knob_count; k++) {
-        int low = ws_learner_low(task, k), high = ws_learner_high(task, k);
+        int low = self->low[k], high = self->high[k];
         if (low == high || !(ws_rng_uniform(&self->rng) < chance))
             continue;
         int to = low + (int)ws_rng_below(&self->rng, (uint64_t)(high - low) + 1);
@@ -237,22 +285,19 @@ static void dvfo_choose(struct ws_learner *learner, struct ws_setting *out,
                         const struct ws_view *view, int explore)
 {
     struct ws_dvfo *self = (struct ws_dvfo *)learner;
-    const struct ws_learner_task *task = learner->task;
-    uint16_t low[WS_KNOBS_MAX], high[WS_KNOBS_MAX];
     if (self->live.on) {
         ws_dvfo_live_choose(self, out, view, explore);
         return;
     }
-    for (size_t k = 0; k < task->space->knob_count; k++) {
-        low[k] = ws_learner_low(task, k);
-        high[k] = ws_learner_high(task, k);
-    }
-    ws_dvfo_best(self, out, NULL, view, &(struct ws_dqn_wish){low, high, NULL, NULL});
+    ws_dvfo_best(self, out, NULL, view, NULL);
     if (!explore)
         return;
+    struct ws_setting best = *out;
     double fade = fmin(done_of(self) / explore_until, 1);
     double chance = explore_first * pow(explore_last / explore_first, fade);
     disturb(self, out, self->seen < WARM_UP ? 1 : chance);
+    if (self->prior != NULL && !ws_prior_has(self->prior, out))
+        *out = best;
 }
 
 /* ---- learning ---- */
@@ -277,10 +322,12 @@ static void train(struct ws_dvfo *self, float learning_rate)
     size_t width = ws_dqn_shape(self->dqn)->state_count, knobs = task->space->knob_count;
     for (size_t i = 0; i < WS_DVFO_BATCH; i++) {
         const struct ws_step *step = ws_experience_draw(&self->experience, &self->rng);
-        struct ws_view view = step->view, next = step->next;
-        relabel(self, &view, &next, step);
+        struct ws_view view = step->view, *next = &self->next_view[i];
+        *next = step->next;
+        relabel(self, &view, next, step);
         ws_dvfo_features(self->state + i * width, self, &view);
-        ws_dvfo_features(self->next + i * width, self, &next);
+        ws_dvfo_features(self->next + i * width, self, next);
+        self->wishes[i] = wish_of(self, next);
         self->reward[i] = ws_dvfo_reward(self, step, &view);
         self->discount[i] = (float)task->gamma;
         memcpy(self->action + i * knobs, step->setting.value,
@@ -291,7 +338,8 @@ static void train(struct ws_dvfo *self, float learning_rate)
                                  self->action,
                                  self->reward,
                                  task->gamma > 0 ? self->next : NULL,
-                                 self->discount};
+                                 self->discount,
+                                 self->wishes};
     ws_dqn_set_learning_rate(self->dqn, learning_rate);
     (void)ws_dqn_train(self->dqn, &batch);
 }
@@ -322,7 +370,8 @@ static void dvfo_observe(struct ws_learner *learner, const struct ws_view *view,
     }
     const double pi = 3.14159265358979;
     double fade = 0.5 * (1 + cos(pi * done_of(self)));
-    for (int i = 0; i < UPDATES; i++)
+    int updates = self->prior == NULL ? UPDATES_ALL : UPDATES;
+    for (int i = 0; i < updates; i++)
         train(self, learn_last + (float)fade * (learn_first - learn_last));
 }
 

@@ -77,6 +77,8 @@ int ws_dvfo_save(struct ws_dvfo *dvfo, const char *path, struct ws_error *err)
         "knobs", knobs_json(task->space), "start",
         setting_json(task->space, task->start.value), "fixed", fixed_json(task),
         "weights", weights_json(ws_dqn_net(dvfo->dqn)), "known", known_json(dvfo));
+    if (root != NULL && dvfo->prior != NULL)
+        json_object_set_new(root, "prior", ws_prior_to_json(dvfo->prior));
     int rc = root == NULL ? ws_error_nomem(err) : ws_json_write(path, root, err);
     json_decref(root);
     return rc;
@@ -210,6 +212,16 @@ static int read_known(struct ws_dvfo *dvfo, const struct ws_json *root,
     return rc;
 }
 
+/* Of an agent that was trained with a table; NULL of another. */
+static int read_prior(struct ws_prior **out, const struct ws_learner_task *task,
+                      const struct ws_json *root, struct ws_error *err)
+{
+    struct ws_json found;
+    if (!ws_json_find(&found, root, "prior"))
+        return 0;
+    return ws_prior_from_json(out, &found, task->space, &task->cost, err);
+}
+
 static int check_format(const struct ws_json *root, struct ws_error *err)
 {
     const char *format = NULL;
@@ -227,6 +239,7 @@ static int from_json(struct ws_learner **out, const struct ws_space *space,
 {
     struct ws_learner_task task = {.space = space, .seed = seed};
     int32_t fixed[WS_KNOBS_MAX];
+    struct ws_prior *prior = NULL;
     struct ws_dvfo *dvfo = NULL;
     int64_t requests = 0;
     int rc = check_format(root, err);
@@ -237,7 +250,9 @@ static int from_json(struct ws_learner **out, const struct ws_space *space,
     if (rc == 0)
         rc = ws_json_get_i64(&requests, root, "requests", 0, INT64_MAX, err);
     if (rc == 0)
-        rc = ws_dvfo_make(&dvfo, &task, err);
+        rc = read_prior(&prior, &task, root, err);
+    if (rc == 0)
+        rc = ws_dvfo_make(&dvfo, &task, prior, err);
     if (rc != 0)
         return rc;
     /* The task lives in the learner from here on. */

@@ -36,21 +36,35 @@ struct ws_dvfo {
     struct ws_experience experience;
     struct ws_rng rng;
     uint64_t seen;
-    double log_cost; /* mean logarithm of the first costs: where rewards are 0 */
+    struct ws_prior *prior; /* what the table foresees; NULL: learn everything */
+    double log_cost; /* without one: mean logarithm of the first costs, where rewards are
+                        0 */
+    uint16_t low[WS_KNOBS_MAX], high[WS_KNOBS_MAX]; /* values that may be chosen */
     struct ws_dvfo_live live;
     uint64_t *known; /* [WS_DVFO_SLOTS]: index of a setting + 1; 0: free */
     size_t known_count;
     /* One batch. */
     float *state, *next, *reward, *discount;
     uint16_t *action;
+    struct ws_view *next_view;
+    struct ws_dqn_wish *wishes;
 };
 
+/* With what the table foresees, or NULL; it takes the prior over, also on failure. */
 int ws_dvfo_make(struct ws_dvfo **out, const struct ws_learner_task *task,
-                 struct ws_error *err);
+                 struct ws_prior *prior, struct ws_error *err);
 void ws_dvfo_features(float *out, const struct ws_dvfo *self, const struct ws_view *view);
-/* The network's best, and what it foresees, which may be NULL. */
+/* The best of network and prior among what may be chosen, and what they foresee, which
+ * may be NULL. `more`: other bounds, a bonus; NULL: none. */
 void ws_dvfo_best(struct ws_dvfo *self, struct ws_setting *out, float *value,
-                  const struct ws_view *view, const struct ws_dqn_wish *wish);
+                  const struct ws_view *view, const struct ws_dqn_wish *more);
+/* The network's own value of a setting. */
+float ws_dvfo_value(struct ws_dvfo *self, const struct ws_view *view,
+                    const struct ws_setting *setting);
+/* Minus the cost that is foreseen without the network, on the scale of rewards. */
+double ws_dvfo_foresee(const struct ws_dvfo *self, const struct ws_view *view,
+                       const struct ws_setting *setting);
+/* What a request was better than foreseen without the network. */
 float ws_dvfo_reward(const struct ws_dvfo *self, const struct ws_step *step,
                      const struct ws_view *view);
 void ws_dvfo_note_known(struct ws_dvfo *self, uint64_t index);

@@ -1,10 +1,11 @@
 /*
  * Learning while it serves. The network stays as it was trained; what it gets wrong on
- * this machine is the live layer's to learn (live_layer.h). The best of both together is
- * taken where it was served before; otherwise the setting in force moves towards it, one
- * knob by one step. Every so many requests the rewards are held against what the network
- * foresaw: where they fell clearly, the layer goes back to the last good one, and if that
- * does not help it was the machine that changed, and what was learnt is taken up again.
+ * this machine is the live layer's to learn (live_layer.h). The best of all together is
+ * taken where it is of the table or was served before; otherwise the setting in force
+ * moves towards it, one knob by one step. Every so many requests the rewards are held
+ * against what the network foresaw: where they fell clearly, the layer goes back to the
+ * last good one, and if that does not help it was the machine that changed, and what was
+ * learnt is taken up again.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -18,6 +19,9 @@ static const double worse = 0.1; /* of the logarithm of the cost */
 static const double latency_follow = 0.1;
 /* Nothing is tried where the deadline is below so many times the time of late. */
 static const double deadline_room = 1.5;
+/* Nor is, where there is a table to foresee with, what is so much dearer, on a
+ * logarithmic scale. */
+static const double dear = 0.1;
 
 int ws_dvfo_go_live(struct ws_dvfo *dvfo, const struct ws_dvfo_safety *safety,
                     struct ws_error *err)
@@ -25,7 +29,7 @@ int ws_dvfo_go_live(struct ws_dvfo *dvfo, const struct ws_dvfo_safety *safety,
     const struct ws_learner_task *task = dvfo->base.task;
     struct ws_dvfo_live *live = &dvfo->live;
     const struct ws_dqn_shape *shape = ws_dqn_shape(dvfo->dqn);
-    size_t rows = shape->pivot == WS_DQN_NO_PIVOT ? 1 : shape->branches[shape->pivot];
+    size_t rows = shape->pivot == WS_NO_PIVOT ? 1 : shape->branches[shape->pivot];
     size_t row = 0;
     for (size_t d = 0; d < shape->branch_count; d++)
         row += shape->branches[d];
@@ -82,7 +86,7 @@ static int neighbour(struct ws_dvfo *self, struct ws_setting *setting)
 {
     const struct ws_learner_task *task = self->base.task;
     size_t k = ws_rng_below(&self->rng, task->space->knob_count);
-    int low = ws_learner_low(task, k), high = ws_learner_high(task, k);
+    int low = self->low[k], high = self->high[k];
     int to = setting->value[k] + (ws_rng_below(&self->rng, 2) == 0 ? -1 : 1);
     if (task->space->knobs[k].kind == WS_KIND_NOMINAL)
         to = low + (int)ws_rng_below(&self->rng, (uint64_t)(high - low) + 1);
@@ -90,6 +94,22 @@ static int neighbour(struct ws_dvfo *self, struct ws_setting *setting)
         return 0;
     setting->value[k] = (uint16_t)to;
     return ws_space_allows(task->space, setting);
+}
+
+/* Served before, or in the table. */
+static int is_trusted(const struct ws_dvfo *self, const struct ws_setting *setting)
+{
+    return ws_dvfo_knows(self, setting) ||
+           (self->prior != NULL && ws_prior_has(self->prior, setting));
+}
+
+/* What is foreseen of a setting by all together. */
+static double worth_of(struct ws_dvfo *self, const struct ws_view *view,
+                       const struct ws_setting *setting)
+{
+    return ws_dvfo_foresee(self, view, setting) +
+           (double)ws_dvfo_value(self, view, setting) +
+           ws_live_layer_value(&self->live.layer, view, setting);
 }
 
 void ws_dvfo_live_choose(struct ws_dvfo *self, struct ws_setting *out,
@@ -101,17 +121,18 @@ void ws_dvfo_live_choose(struct ws_dvfo *self, struct ws_setting *out,
     int hot = view->temperature_c >= live->safety.hot_c;
     for (size_t k = 0; k < task->space->knob_count; k++) {
         const struct ws_knob *knob = &task->space->knobs[k];
-        low[k] = ws_learner_low(task, k);
-        high[k] = ws_learner_high(task, k);
+        low[k] = self->low[k];
+        high[k] = self->high[k];
         /* A higher value of an edge's ordered knob is more of something: more heat. */
         if (hot && knob->part == WS_PART_EDGE && knob->kind == WS_KIND_ORDERED &&
             view->current.value[k] >= low[k] && view->current.value[k] < high[k])
             high[k] = view->current.value[k];
     }
     ws_live_layer_bonus(live->pivot_bonus, live->bonus, &live->layer, view);
-    struct ws_dqn_wish wish = {low, high, live->pivot_bonus, live->bonus};
-    ws_dvfo_best(self, out, NULL, view, &wish);
-    if (!ws_space_allows(task->space, out) || !ws_dvfo_knows(self, out)) {
+    struct ws_dqn_wish more = {
+        .low = low, .high = high, .pivot_bonus = live->pivot_bonus, .bonus = live->bonus};
+    ws_dvfo_best(self, out, NULL, view, &more);
+    if (!ws_space_allows(task->space, out) || !is_trusted(self, out)) {
         struct ws_setting from = view->current;
         step_towards(task->space, &from, out);
         *out = ws_space_allows(task->space, &from) ? from : view->current;
@@ -123,6 +144,8 @@ void ws_dvfo_live_choose(struct ws_dvfo *self, struct ws_setting *out,
     if (!neighbour(self, &tried))
         return;
     int vetoed = view->deadline_ms < deadline_room * live->latency_ms;
+    if (self->prior != NULL)
+        vetoed |= worth_of(self, view, out) - worth_of(self, view, &tried) > dear;
     for (size_t k = 0; k < task->space->knob_count; k++)
         vetoed |= tried.value[k] > high[k];
     live->tally.vetoed += vetoed != 0;
@@ -158,19 +181,19 @@ static void judge(struct ws_dvfo *self)
 void ws_dvfo_live_observe(struct ws_dvfo *self, const struct ws_step *step)
 {
     struct ws_dvfo_live *live = &self->live;
-    float state[WS_DVFO_VIEW + WS_KNOBS_MAX], next = 0, best = 0;
-    struct ws_setting ignored;
+    struct ws_setting next, ignored;
+    float best = 0;
     live->tally.served++;
     if (isfinite(step->latency_ms))
         live->latency_ms += (live->latency_ms > 0 ? latency_follow : 1) *
                             ((double)step->latency_ms - live->latency_ms);
-    ws_dvfo_best(self, &ignored, &best, &step->view, NULL);
-    ws_dvfo_best(self, &ignored, &next, &step->next, NULL);
-    ws_dvfo_features(state, self, &step->view);
-    double value = (double)ws_dqn_value(self->dqn, state, step->setting.value);
+    ws_dvfo_best(self, &next, NULL, &step->next, NULL);
     double got = (double)ws_dvfo_reward(self, step, &step->view) +
-                 self->base.task->gamma * (double)next;
-    live->score += got - (double)best;
+                 self->base.task->gamma * (double)ws_dvfo_value(self, &step->next, &next);
+    double value = (double)ws_dvfo_value(self, &step->view, &step->setting);
+    ws_dvfo_best(self, &ignored, &best, &step->view, NULL);
+    live->score +=
+        got + ws_dvfo_foresee(self, &step->view, &step->setting) - (double)best;
     live->window++;
     if (!live->on_trial)
         ws_live_layer_learn(&live->layer, &step->view, &step->setting, got - value);

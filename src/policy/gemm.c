@@ -1,6 +1,7 @@
 #include "policy/gemm.h"
 
 #include <math.h>
+#include <stdint.h>
 
 #define INLINE static inline __attribute__((always_inline))
 

@@ -1,6 +1,7 @@
 /*
- * The arithmetic of small networks: a product of matrices and Adam's update, for single
- * floats, in one thread. The same source is compiled for several instruction sets and one
+ * The arithmetic of small networks, and of looking for the least of many costs: a product
+ * of matrices, Adam's update, exponentials, minima of rows; for single floats, in one
+ * thread. The same source is compiled for several instruction sets and one
  * is chosen when the program runs, so that one build serves every machine of an
  * architecture. For one instruction set the order of every sum is fixed: the same inputs
  * give the same bits. Pure functions; the table is constant.
@@ -25,6 +26,26 @@ struct ws_adam {
     float second_scale; /* 1 / sqrt(1 - beta2^t) */
 };
 
+/* Costs of settings in rows: of setting (r, i), by weights w and with L = edge_scale *
+ * edge + max(edge_scale
+ * * beside, away) ms, no more than lost_ms, and E = joules + wait * max(away - beside,
+ * 0), outer[r] * (weight + (late_weight where L is beyond the deadline))
+ *     * (per_joule * E + per_ms * L + travel).
+ */
+struct ws_rows {
+    size_t rows, width;                         /* width: a multiple of WS_GEMM_LANES */
+    const float *edge, *beside, *joules, *wait; /* [rows][width] */
+    const float *away, *travel;                 /* [rows][width], or [width] */
+    size_t stride; /* of these, and of weights: width, or 0 */
+    struct ws_row_weights {
+        const float *weight;      /* [rows][width], or [width] */
+        const float *late_weight; /* [width] */
+        const float *outer;       /* [rows] */
+    } weights[2];
+    float edge_scale, per_joule, per_ms, lost_ms;
+    float deadline_ms; /* infinite: none */
+};
+
 struct ws_kernels {
     const char *name; /* "portable", "avx2", "avx512" */
     /* c[m][n] = a b (+ c where `add`), a(i, k) = a[i * a_row + k * a_col], b and c in
@@ -36,6 +57,14 @@ struct ws_kernels {
      * updated before. */
     void (*adam)(float *param, float *mean, float *square, const float *gradient,
                  size_t count, const struct ws_adam *step);
+    /* x = e^x, from -80 to 80, which is where it is held; to six digits. */
+    void (*exponential)(float *x, size_t count);
+    /* The least of rows from..to, by the one weights and by the other. A cost that is not
+     * a number is none. */
+    void (*rows_least)(float least[2], const struct ws_rows *rows, size_t from,
+                       size_t to);
+    /* Where in row `r` its least by weights `w` is; the first of equals. */
+    size_t (*row_place)(const struct ws_rows *rows, size_t r, size_t w);
 };
 
 /* The fastest that this machine runs. */

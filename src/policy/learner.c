@@ -7,26 +7,18 @@
 
 #include "policy/learners.h"
 
-/* How much dearer a request gets: by this share for a missed deadline, and by this
- * share for each point of accuracy below the floor. */
-static const double late_price = 1;
-static const double point_price = 1;
-
-/* A request that never comes back counts as long as this. */
-static const double lost_ms = 60000;
-
 double ws_cost_of(const struct ws_cost *cost, const struct ws_view *view,
                   const struct ws_outcome *outcome)
 {
-    double latency = lost_ms, energy = 0, accuracy = 1, price = 1;
+    double latency = WS_COST_LOST_MS, energy = 0, accuracy = 1, price = 1;
     (void)ws_outcome_get(&latency, outcome, WS_LATENCY_MS);
     (void)ws_outcome_get(&energy, outcome, WS_ENERGY_J);
     (void)ws_outcome_get(&accuracy, outcome, WS_ACCURACY);
-    latency = fmin(latency, lost_ms);
+    latency = fmin(latency, WS_COST_LOST_MS);
     if (latency > view->deadline_ms)
-        price += late_price;
+        price += WS_COST_LATE;
     if (accuracy < cost->accuracy_floor)
-        price += point_price * 100 * (cost->accuracy_floor - accuracy);
+        price += WS_COST_POINT * 100 * (cost->accuracy_floor - accuracy);
     return price *
            (view->eta * energy + (1 - view->eta) * cost->max_power_w * latency / 1000);
 }
@@ -61,18 +53,32 @@ int ws_learner_find(const struct ws_learner_ops **out, const char *name,
     return ws_error_set(err, WS_E_USAGE, "no learner \"%s\"; there are %s", name, names);
 }
 
+/* The view of a learner that is not to look at attention. */
+static const struct ws_view *seen(struct ws_view *room, const struct ws_learner *learner,
+                                  const struct ws_view *view)
+{
+    if (!learner->task->no_attention)
+        return view;
+    *room = *view;
+    room->attention = WS_VIEW_ATTENTION;
+    return room;
+}
+
 void ws_learner_choose(struct ws_learner *learner, struct ws_setting *out,
                        const struct ws_view *view, int explore)
 {
-    learner->ops->choose(learner, out, view, explore);
+    struct ws_view room;
+    learner->ops->choose(learner, out, seen(&room, learner, view), explore);
 }
 
 void ws_learner_observe(struct ws_learner *learner, const struct ws_view *view,
                         const struct ws_setting *setting,
                         const struct ws_outcome *outcome, const struct ws_view *next)
 {
+    struct ws_view room, next_room;
     if (learner->ops->observe != NULL)
-        learner->ops->observe(learner, view, setting, outcome, next);
+        learner->ops->observe(learner, seen(&room, learner, view), setting, outcome,
+                              seen(&next_room, learner, next));
 }
 
 void ws_learner_destroy(struct ws_learner *learner)

@@ -32,11 +32,21 @@ struct ws_view {
     struct ws_setting current; /* in force: of the request before this one */
 };
 
+/* The attention of an input of which nothing is known. */
+#define WS_VIEW_ATTENTION 0.75
+
 /* What is wanted, apart from eta and deadline, which come with each request. */
 struct ws_cost {
     double max_power_w;
     double accuracy_floor; /* 0: none */
 };
+
+/* How much dearer a request gets: by this share for a missed deadline, and by this share
+ * for each point of accuracy below the floor. */
+#define WS_COST_LATE  1.0
+#define WS_COST_POINT 1.0
+/* A request that never comes back counts as long as this. */
+#define WS_COST_LOST_MS 60000.0
 
 /* The cost of a request; latency_ms may be infinite, and the cost is then large. */
 double ws_cost_of(const struct ws_cost *cost, const struct ws_view *view,
@@ -55,6 +65,9 @@ struct ws_learner_task {
     /* What a table of the testbed says, for those that look it up. NULL: there is none.
      */
     struct ws_evaluator *table;
+    /* `dvfo` has the network learn what the table gets wrong; 1: it learns everything, as
+     * published, and does not look at the table. */
+    int no_prior;
     uint64_t steps; /* of training, over which exploration fades; 0: none */
     uint64_t seed;
     int no_attention; /* an ablation: the view's attention is not looked at */

@@ -63,11 +63,10 @@ static int bandit_create(struct ws_learner **out, const struct ws_learner_task *
     return 0;
 }
 
-static void context_of(double out[FEATURES], const struct bandit *self,
-                       const struct ws_view *view)
+static void context_of(double out[FEATURES], const struct ws_view *view)
 {
     double rate = log(view->link_mbit_s);
-    double attention = self->base.task->no_attention ? 0 : view->attention - 0.75;
+    double attention = view->attention - WS_VIEW_ATTENTION;
     const double features[FEATURES] = {1,
                                        rate,
                                        rate * rate / 4,
@@ -105,7 +104,7 @@ static void bandit_choose(struct ws_learner *learner, struct ws_setting *out,
     struct bandit *self = (struct bandit *)learner;
     const struct ws_learner_task *task = learner->task;
     double context[FEATURES], chance = explore ? exploration(self) : 0;
-    context_of(context, self, view);
+    context_of(context, view);
     *out = task->start;
     for (size_t k = 0; k < task->space->knob_count; k++) {
         uint16_t low = ws_learner_low(task, k), high = ws_learner_high(task, k);
@@ -160,7 +159,7 @@ static void bandit_observe(struct ws_learner *learner, const struct ws_view *vie
     size_t at[WS_KNOBS_MAX * FEATURES];
     double goal = log(ws_cost_of(&task->cost, view, outcome));
     (void)next;
-    context_of(context, self, view);
+    context_of(context, view);
     for (size_t k = 0; k < task->space->knob_count; k++) {
         for (size_t f = 0; f < FEATURES; f++) {
             x[k * FEATURES + f] = context[f];

@@ -6,8 +6,10 @@
  */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "policy/learners.h"
+#include "policy/prior.h"
 
 /* From this attention on an input counts as easy. */
 static const double easy_attention = 0.75;
@@ -92,53 +94,55 @@ const struct ws_learner_ops ws_learner_appealnet = {
 
 /* ---- argmin ---- */
 
+struct argmin {
+    struct ws_learner base;
+    struct ws_prior *prior;
+};
+
+static void argmin_destroy(struct ws_learner *learner)
+{
+    struct argmin *self = (struct argmin *)learner;
+    ws_prior_destroy(self->prior);
+    free(self);
+}
+
 static int argmin_create(struct ws_learner **out, const struct ws_learner_task *task,
                          struct ws_error *err)
 {
-    uint64_t size = 0;
+    struct ws_prior *prior = NULL;
     if (task->table == NULL)
         return ws_error_set(err, WS_E_NOT_FOUND, "argmin: there is no table to look in");
-    int rc = ws_space_size(&size, task->space, err);
-    if (rc == 0 && size > WS_SEARCH_ALL_MAX)
-        rc = ws_error_set(err, WS_E_LIMIT, "argmin: %llu settings, at most %d can be",
-                          (unsigned long long)size, WS_SEARCH_ALL_MAX);
+    int rc = ws_prior_create(&prior, task->table, &task->cost, err);
     if (rc != 0)
         return rc;
-    return fixed_create(out, &ws_learner_argmin, task, &task->start, &task->start, err);
+    struct argmin *self = calloc(1, sizeof(*self));
+    if (self == NULL) {
+        ws_prior_destroy(prior);
+        return ws_error_nomem(err);
+    }
+    *self = (struct argmin){{&ws_learner_argmin, task}, prior};
+    for (size_t k = 0; task->fixed != NULL && k < task->space->knob_count; k++) {
+        if (task->fixed[k] >= 0)
+            ws_prior_fix(prior, k, (size_t)task->fixed[k]);
+    }
+    *out = &self->base;
+    return 0;
 }
 
-/* The least cost that the table foresees over the link as it is now; first of equals. */
+/* The least cost that the table foresees over the link as it is now. */
 static void argmin_choose(struct ws_learner *learner, struct ws_setting *out,
                           const struct ws_view *view, int explore)
 {
-    const struct ws_learner_task *task = learner->task;
-    struct ws_conditions now = {.known = 0};
-    uint64_t size = 0;
-    double least = INFINITY;
+    struct argmin *self = (struct argmin *)learner;
+    struct ws_view plain = *view;
+    struct ws_prior_hit hit;
     (void)explore;
-    (void)ws_space_size(&size, task->space, NULL);
-    ws_conditions_set(&now, WS_LINK_MBIT_S, view->link_mbit_s);
-    ws_conditions_set(&now, WS_LINK_DELAY_MS, view->link_delay_ms);
-    if (!task->no_attention)
-        ws_conditions_set(&now, WS_ATTENTION, view->attention);
-    *out = task->start;
-    for (uint64_t i = 0; i < size; i++) {
-        struct ws_setting setting;
-        struct ws_outcome outcome;
-        ws_setting_from_index(&setting, task->space, i);
-        int touched = 0;
-        for (size_t k = 0; k < task->space->knob_count; k++)
-            touched |= setting.value[k] < ws_learner_low(task, k) ||
-                       setting.value[k] > ws_learner_high(task, k);
-        if (touched ||
-            ws_evaluator_expect(task->table, &outcome, &setting, &now, NULL) != 0)
-            continue;
-        double cost = ws_cost_of(&task->cost, view, &outcome);
-        if (cost < least) {
-            least = cost;
-            *out = setting;
-        }
-    }
+    plain.edge_scale = plain.power_scale = 1; /* it believes the table */
+    *out = learner->task->start;
+    if (ws_prior_best(self->prior, &hit, NULL, &plain, ws_prior_plain(self->prior),
+                      ws_kernels_best()))
+        memcpy(out->value, hit.value,
+               sizeof(*out->value) * learner->task->space->knob_count);
 }
 
 const struct ws_learner_ops ws_learner_argmin = {
@@ -146,5 +150,5 @@ const struct ws_learner_ops ws_learner_argmin = {
     .summary = "the least cost of the table, over the link as it is now",
     .create = argmin_create,
     .choose = argmin_choose,
-    .destroy = fixed_destroy,
+    .destroy = argmin_destroy,
 };

@@ -26,13 +26,13 @@ struct tabular {
     uint64_t seen;
 };
 
-static size_t state_of(const struct tabular *self, const struct ws_view *view)
+static size_t state_of(const struct ws_view *view)
 {
     double rate =
         (log(view->link_mbit_s) - rate_log_low) / (rate_log_high - rate_log_low);
     size_t r = (size_t)fmin(fmax(rate * RATE_BINS, 0), RATE_BINS - 1);
     size_t e = (size_t)fmin(fmax(view->eta * ETA_BINS, 0), ETA_BINS - 1);
-    size_t a = !self->base.task->no_attention && view->attention >= 0.75;
+    size_t a = view->attention >= WS_VIEW_ATTENTION;
     return (r * ETA_BINS + e) * ATTENTION_BINS + a;
 }
 
@@ -111,7 +111,7 @@ static void tabular_choose(struct ws_learner *learner, struct ws_setting *out,
     double chance = explore ? explore_first + done * (explore_last - explore_first) : 0;
     size_t action = ws_rng_below(&self->rng, self->action_count);
     if (!(ws_rng_uniform(&self->rng) < chance)) {
-        size_t first = state_of(self, view) * self->action_count, best = SIZE_MAX;
+        size_t first = state_of(view) * self->action_count, best = SIZE_MAX;
         for (size_t a = 0; a < self->action_count; a++) {
             if (self->tried[first + a] > 0 &&
                 (best == SIZE_MAX || self->q[first + a] < self->q[first + best]))
@@ -127,7 +127,7 @@ static void tabular_observe(struct ws_learner *learner, const struct ws_view *vi
                             const struct ws_outcome *outcome, const struct ws_view *next)
 {
     struct tabular *self = (struct tabular *)learner;
-    size_t cell = state_of(self, view) * self->action_count + action_of(self, setting);
+    size_t cell = state_of(view) * self->action_count + action_of(self, setting);
     double goal = log(ws_cost_of(&learner->task->cost, view, outcome));
     (void)next;
     self->tried[cell]++;

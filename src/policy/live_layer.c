@@ -5,7 +5,7 @@
 
 /* How far a weight may be off at first, how exact a reward is, and how fast doubt comes
  * back: the share of the first doubt per request. */
-static const double prior_sd = 0.1, noise_sd = 0.1, wander = 1e-4;
+static const double prior_sd = 0.03, noise_sd = 0.1, wander = 1e-4;
 
 void ws_live_layer_init(struct ws_live_layer *out, const struct ws_space *space,
                         size_t pivot)
@@ -38,7 +38,7 @@ static struct context context_of(const struct ws_live_layer *layer,
         .rate = log(fmax(view->link_mbit_s, 0.01)) / 2 - 1,
         .heat = fmin(fmax((view->temperature_c - 50) / 20, -2), 2),
         .pivot =
-            layer->pivot == WS_DQN_NO_PIVOT ? 0 : place(layer, layer->pivot, pivot_value),
+            layer->pivot == WS_NO_PIVOT ? 0 : place(layer, layer->pivot, pivot_value),
     };
 }
 
@@ -54,8 +54,7 @@ static void knob_terms(double *out, double x, const struct context *c)
 static void terms_of(double *out, const struct ws_live_layer *layer,
                      const struct ws_view *view, const struct ws_setting *setting)
 {
-    size_t pivot_value =
-        layer->pivot == WS_DQN_NO_PIVOT ? 0 : setting->value[layer->pivot];
+    size_t pivot_value = layer->pivot == WS_NO_PIVOT ? 0 : setting->value[layer->pivot];
     struct context c = context_of(layer, view, pivot_value);
     const double common[WS_LIVE_COMMON] = {1, c.rate, c.heat, c.rate * c.rate};
     memcpy(out, common, sizeof(common));
@@ -109,12 +108,11 @@ void ws_live_layer_learn(struct ws_live_layer *layer, const struct ws_view *view
 void ws_live_layer_bonus(float *pivot_bonus, float *bonus,
                          const struct ws_live_layer *layer, const struct ws_view *view)
 {
-    size_t rows = layer->pivot == WS_DQN_NO_PIVOT
-                      ? 1
-                      : layer->space->knobs[layer->pivot].value_count;
+    size_t rows =
+        layer->pivot == WS_NO_PIVOT ? 1 : layer->space->knobs[layer->pivot].value_count;
     for (size_t p = 0; p < rows; p++) {
         struct context c = context_of(layer, view, p);
-        if (layer->pivot != WS_DQN_NO_PIVOT)
+        if (layer->pivot != WS_NO_PIVOT)
             pivot_bonus[p] = 0;
         for (size_t k = 0, i = 0; k < layer->space->knob_count; k++) {
             int corrected = i < layer->knob_count && layer->knobs[i] == k;

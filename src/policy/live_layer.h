@@ -21,7 +21,7 @@ enum {
 
 struct ws_live_layer {
     const struct ws_space *space;
-    size_t pivot; /* knob, or WS_DQN_NO_PIVOT */
+    size_t pivot; /* knob, or WS_NO_PIVOT */
     size_t knobs[WS_LIVE_KNOBS_MAX];
     size_t knob_count, term_count;
     double weight[WS_LIVE_TERMS_MAX];

@@ -13,7 +13,7 @@
 
 static const double explore = 0.02, deadline_room = 1.05;
 /* What stands for what a situation does not know: the middle of training. */
-static const double usual_attention = 0.75, usual_temperature_c = 45, usual_lambda = 0.5;
+static const double usual_temperature_c = 45, usual_lambda = 0.5;
 static const double usual_eta = 0.5;
 
 struct dvfo {
@@ -127,7 +127,7 @@ static struct ws_view view_of(const struct dvfo *self,
     struct ws_view view = {
         .link_mbit_s = self->rate_mbit_s / fmax(now->pace, 1e-9),
         .link_delay_ms = now->delay_ms,
-        .attention = usual_attention,
+        .attention = WS_VIEW_ATTENTION,
         .temperature_c = usual_temperature_c,
         .queue = (double)request->behind_count,
         .edge_scale = now->edge_scale,

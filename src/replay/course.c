@@ -101,31 +101,39 @@ static void add_waiting(const struct ws_course *course, struct ws_outcome *outco
     outcome->value[WS_ENERGY_J] += options->idle_w * ms / 1000;
 }
 
-/* What the machine has taken of late over what the table says it should. */
+/* What the machine has taken of late over what the table says it should; `weight`: of the
+ * last. */
 static void follow(struct ws_course *course, const struct ws_outcome *planned,
-                   double edge_ms, double edge_j)
+                   const struct ws_outcome *outcome, double weight)
 {
-    double ms = 0, joules = 0;
-    if (ws_outcome_get(&ms, planned, WS_EDGE_MS) == 0 && ms > 0)
-        course->edge_scale += scale_follow * (edge_ms / ms - course->edge_scale);
-    if (ws_outcome_get(&joules, planned, WS_EDGE_ENERGY_J) == 0 && joules > 0)
-        course->power_scale += scale_follow * (edge_j / joules - course->power_scale);
+    static const enum ws_measure measures[] = {WS_EDGE_MS, WS_EDGE_ENERGY_J};
+    double *const scales[] = {&course->edge_scale, &course->power_scale};
+    for (size_t i = 0; i < 2; i++) {
+        double was = 0, should = 0;
+        if (ws_outcome_get(&was, outcome, measures[i]) == 0 &&
+            ws_outcome_get(&should, planned, measures[i]) == 0 && should > 0)
+            *scales[i] += weight * (was / should - *scales[i]);
+    }
 }
 
-/* Another machine, so to speak. */
-static void restart(struct ws_course *course)
+/* Another machine, so to speak, that has run like this for a while. */
+static void restart(struct ws_course *course, const struct ws_outcome *planned)
 {
     const struct ws_course_options *options = course->options;
     uint64_t other = ws_rng_below(&course->draws, 1000000);
     double warm = ws_rng_uniform(&course->draws), load = ws_rng_uniform(&course->draws);
+    struct ws_outcome outcome;
     course->temperature_c = options->ambient_c + options->restart_above_c * warm;
+    ws_conditions_set(&course->now, WS_TEMPERATURE_C, course->temperature_c);
     if (options->restart_load > 0)
         ws_conditions_set(&course->now, WS_EDGE_LOAD,
                           options->restart_load * fmax((load - 0.7) / 0.3, 0));
     if (options->restart_others)
         ws_conditions_set(&course->now, WS_INDIVIDUAL,
                           (double)(other % 10 < 7 ? 0 : other));
-    course->edge_scale = course->power_scale = 1;
+    if (ws_evaluator_expect(options->machine, &outcome, &course->current, &course->now,
+                            NULL) == 0)
+        follow(course, planned, &outcome, 1);
 }
 
 /* A decision while the request before runs sees the conditions at some moment of it. */
@@ -135,11 +143,9 @@ static void move_on(struct ws_course *course, const struct ws_setting *setting,
     const struct ws_course_options *options = course->options;
     double latency = fmin(outcome->value[WS_LATENCY_MS], 60000);
     double watts = outcome->value[WS_ENERGY_J] / latency * 1000;
-    double edge_ms = 0, edge_j = 0, part = 0.2 + 0.7 * ws_rng_uniform(&course->draws);
+    double part = 0.2 + 0.7 * ws_rng_uniform(&course->draws);
     struct ws_conditions seen = course->now;
-    if (ws_outcome_get(&edge_ms, outcome, WS_EDGE_MS) == 0 &&
-        ws_outcome_get(&edge_j, outcome, WS_EDGE_ENERGY_J) == 0)
-        follow(course, planned, edge_ms, edge_j);
+    follow(course, planned, outcome, scale_follow);
     double seen_ms = course->now_ms + part * latency;
     course->now_ms += latency;
     course->current = *setting;
@@ -150,7 +156,7 @@ static void move_on(struct ws_course *course, const struct ws_setting *setting,
     }
     course->served++;
     if (options->restart_every > 0 && course->served % options->restart_every == 0)
-        restart(course);
+        restart(course, planned);
     double attention = course->attention, rate = 0;
     draw(course);
     set_conditions(course, &course->now, course->now_ms);

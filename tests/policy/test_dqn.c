@@ -71,7 +71,7 @@ static void make(struct ws_dqn **out, const struct ws_json *one,
     struct ws_json weights = member(one, "weights");
     struct ws_dqn_shape shape = {.state_count = (size_t)number(one, "states"),
                                  .branch_count = ws_json_count(&branches),
-                                 .pivot = WS_DQN_NO_PIVOT};
+                                 .pivot = WS_NO_PIVOT};
     struct ws_dqn_options options = {.batch_max = BATCH_MAX, .kernels = kernels};
     options.learning_rate = (float)number(one, "learning_rate");
     options.follow = (float)number(one, "follow");
@@ -220,7 +220,7 @@ static float *trained(uint64_t seed, size_t *out_count)
                                  .branches = {4, 11, 7},
                                  .pivot = 0,
                                  .hidden = {32, 16}};
-    struct ws_dqn_options options = {BATCH_MAX, 1e-3f, 0.01f, seed, NULL};
+    struct ws_dqn_options options = {BATCH_MAX, 1e-3f, 0.01f, 0, seed, NULL};
     struct batch batch;
     struct ws_rng rng;
     ws_rng_init(&rng, 8);
@@ -270,14 +270,14 @@ static void test_best_within_bounds(void **state)
                                  .branches = {3, 5, 4},
                                  .pivot = 2,
                                  .hidden = {8}};
-    struct ws_dqn_options options = {1, 1e-3f, 0.01f, 5, NULL};
+    struct ws_dqn_options options = {1, 1e-3f, 0.01f, 0, 5, NULL};
     const uint16_t low[] = {1, 2, 1}, high[] = {1, 4, 2};
     const float seen[] = {0.4f, -1.2f};
     uint16_t action[3], most[3] = {0};
     float best = 0;
     (void)state;
     assert_int_equal(ws_dqn_create(&dqn, &shape, &options, NULL), 0);
-    ws_dqn_best(dqn, action, NULL, seen, &(struct ws_dqn_wish){low, high, NULL, NULL});
+    ws_dqn_best(dqn, action, NULL, seen, &(struct ws_dqn_wish){.low = low, .high = high});
     for (uint16_t a = low[1]; a <= high[1]; a++) {
         for (uint16_t b = low[2]; b <= high[2]; b++) {
             const uint16_t one[] = {1, a, b};
@@ -292,24 +292,86 @@ static void test_best_within_bounds(void **state)
     ws_dqn_destroy(dqn);
 }
 
+/* Mean squared error of a batch without a next, by asking for each value. */
+static double loss_of(struct ws_dqn *dqn, const struct ws_dqn_batch *batch)
+{
+    double sum = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        float value = ws_dqn_value(dqn, batch->state + i * 2, batch->action + i * 3);
+        sum += pow((double)(value - batch->reward[i]), 2) / (double)batch->count;
+    }
+    return sum;
+}
+
+/* Where what is said of a branch is a curve: the gradient against small differences, and
+ * the best against all that there are. */
+static void test_curves(void **state)
+{
+    struct ws_dqn *dqn = NULL;
+    const struct ws_dqn_shape shape = {.state_count = 2,
+                                       .branch_count = 3,
+                                       .branches = {9, 3, 6},
+                                       .pivot = 2,
+                                       .hidden = {8},
+                                       .curves = 7};
+    const struct ws_dqn_options options = {4, 0, 0.01f, 0, 5, NULL};
+    const float seen[] = {0.4f, -1.2f, 0.1f, 0.9f, -0.3f, 0.2f};
+    const uint16_t action[] = {8, 2, 5, 0, 1, 0, 4, 0, 3};
+    const float reward[] = {0.5f, -1, 0.2f};
+    const struct ws_dqn_batch batch = {3, seen, action, reward, NULL, NULL, NULL};
+    uint16_t best[3];
+    float most = 0;
+    (void)state;
+    assert_int_equal(ws_dqn_create(&dqn, &shape, &options, NULL), 0);
+    assert_near((double)ws_dqn_train(dqn, &batch), loss_of(dqn, &batch), 1e-5);
+    struct ws_nn *net = ws_dqn_net(dqn);
+    for (size_t i = 0; i < net->param_count; i++) {
+        const float step = 1e-2f, before = net->params[i];
+        double told = (double)net->gradient[i];
+        net->params[i] = before + step;
+        double above = loss_of(dqn, &batch);
+        net->params[i] = before - step;
+        double below = loss_of(dqn, &batch);
+        net->params[i] = before;
+        /* What pads is no parameter: its gradient is 0, and so is what it does. */
+        assert_near((above - below) / (2 * (double)step), told,
+                    2e-2 * fmax(1, fabs(told)));
+    }
+    ws_dqn_best(dqn, best, &most, seen, NULL);
+    assert_near((double)ws_dqn_value(dqn, seen, best), (double)most, 1e-5);
+    for (uint16_t i = 0; i < 9 * 3 * 6; i++) {
+        const uint16_t one[] = {i / 18, i / 6 % 3, i % 6};
+        assert_true(ws_dqn_value(dqn, seen, one) <= most + 1e-5f);
+    }
+    /* It says no more of nine values than a parabola can. */
+    float values[9];
+    for (uint16_t v = 0; v < 9; v++)
+        values[v] = ws_dqn_value(dqn, seen, (const uint16_t[]){v, 1, 2});
+    for (size_t v = 0; v + 3 < 9; v++)
+        assert_near(
+            (double)(values[v + 3] - 3 * values[v + 2] + 3 * values[v + 1] - values[v]),
+            0, 1e-5);
+    ws_dqn_destroy(dqn);
+}
+
 static void test_create_refuses(void **state)
 {
     struct ws_dqn *dqn = NULL;
     struct ws_error err = {0};
-    const struct ws_dqn_options options = {8, 1e-3f, 0.01f, 1, NULL};
-    const struct ws_dqn_options no_batch = {0, 1e-3f, 0.01f, 1, NULL};
-    const struct ws_dqn_shape good = {2, 1, {3}, WS_DQN_NO_PIVOT, {4}};
+    const struct ws_dqn_options options = {8, 1e-3f, 0.01f, 0, 1, NULL};
+    const struct ws_dqn_options no_batch = {0, 1e-3f, 0.01f, 0, 1, NULL};
+    const struct ws_dqn_shape good = {2, 1, {3}, WS_NO_PIVOT, {4}};
     const struct {
         struct ws_dqn_shape shape;
         const struct ws_dqn_options *options;
         int code;
     } rows[] = {
-        {{2, 0, {3}, WS_DQN_NO_PIVOT, {4}}, &options, WS_E_LIMIT},
-        {{2, WS_DQN_BRANCHES_MAX + 1, {3}, WS_DQN_NO_PIVOT, {4}}, &options, WS_E_LIMIT},
-        {{2, 2, {3, 0}, WS_DQN_NO_PIVOT, {4}}, &options, WS_E_LIMIT},
+        {{2, 0, {3}, WS_NO_PIVOT, {4}}, &options, WS_E_LIMIT},
+        {{2, WS_DQN_BRANCHES_MAX + 1, {3}, WS_NO_PIVOT, {4}}, &options, WS_E_LIMIT},
+        {{2, 2, {3, 0}, WS_NO_PIVOT, {4}}, &options, WS_E_LIMIT},
         {{2, 1, {3}, 1, {4}}, &options, WS_E_USAGE},
-        {{0, 1, {3}, WS_DQN_NO_PIVOT, {4}}, &options, WS_E_LIMIT},
-        {{2, 1, {3}, WS_DQN_NO_PIVOT, {WS_NN_WIDTH_MAX + 1}}, &options, WS_E_LIMIT},
+        {{0, 1, {3}, WS_NO_PIVOT, {4}}, &options, WS_E_LIMIT},
+        {{2, 1, {3}, WS_NO_PIVOT, {WS_NN_WIDTH_MAX + 1}}, &options, WS_E_LIMIT},
         {good, &no_batch, WS_E_LIMIT},
     };
     (void)state;
@@ -330,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_multiply_every_size),
         cmocka_unit_test(test_train_same_seed_same_bits),
         cmocka_unit_test(test_best_within_bounds),
+        cmocka_unit_test(test_curves),
         cmocka_unit_test(test_create_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,7 +56,9 @@ static int machine_expect(struct ws_evaluator *self, struct ws_outcome *out,
     double latency = 10 / clock + fmax(local, away);
     *out = (struct ws_outcome){.truth = WS_MODELLED};
     ws_outcome_set(out, WS_LATENCY_MS, latency);
-    ws_outcome_set(out, WS_EDGE_MS, local);
+    ws_outcome_set(out, WS_EDGE_MS, local + 10 / clock);
+    ws_outcome_set(out, WS_BESIDE_MS, local);
+    ws_outcome_set(out, WS_TRANSFER_MS, away);
     ws_outcome_set(out, WS_ENERGY_J,
                    (latency + 4 * clock * clock * (local + 10 / clock)) / 1000);
     return 0;
@@ -114,6 +116,7 @@ static struct ws_learner_task task_of(uint64_t steps)
                                     .cloud_only = &cloud,
                                     .edge_only = &edge,
                                     .table = &machine,
+                                    .no_prior = 1,
                                     .steps = steps,
                                     .seed = 4,
                                     .gamma = 0.1};
@@ -241,6 +244,91 @@ static void test_learners_regret(void **state)
     }
 }
 
+/* ---- what the table foresees, and what is learnt on top of it ---- */
+
+static struct ws_learner *with_table(const struct ws_learner_task *task)
+{
+    struct ws_learner *learner = NULL;
+    assert_int_equal(ws_learner_dvfo.create(&learner, task, NULL), 0);
+    return learner;
+}
+
+/* An agent that has learnt nothing does what the table says; one that has learnt from a
+ * machine that is what the table says still does. */
+static void test_dvfo_true_table(void **state)
+{
+    struct ws_learner_task task = task_of(1200);
+    (void)state;
+    task.no_prior = 0;
+    struct ws_learner *learner = with_table(&task);
+    assert_near(regret_of(learner), 0, 1e-6);
+    school(learner, 1200);
+    assert_near(regret_of(learner), 0, 0.005);
+    ws_learner_destroy(learner);
+}
+
+/* Knobs that are not to be touched are not, and what must not be looked at is not. */
+static void test_dvfo_with_table_leaves_alone(void **state)
+{
+    const int32_t fixed[] = {3, -1};
+    struct ws_learner_task task = task_of(300);
+    (void)state;
+    task.no_prior = 0;
+    task.fixed = fixed;
+    task.start.value[0] = 3;
+    struct ws_learner *learner = with_table(&task), *argmin = NULL;
+    assert_int_equal(ws_learner_argmin.create(&argmin, &task, NULL), 0);
+    for (int i = 0; i < 40; i++) {
+        struct ws_view view = view_at(1 + i, 0.5);
+        struct ws_setting setting;
+        ws_learner_choose(learner, &setting, &view, 1);
+        assert_int_equal(setting.value[0], 3);
+        ws_learner_choose(argmin, &setting, &view, 0);
+        assert_int_equal(setting.value[0], 3);
+    }
+    ws_learner_destroy(argmin);
+    ws_learner_destroy(learner);
+}
+
+/* A machine whose two highest clocks are no faster than the third and draw twice as much:
+ * live, from where the table puts it, the agent leaves them. */
+static void test_live_leaves_the_table(void **state)
+{
+    const struct ws_dvfo_safety safety = {INFINITY, 0.1};
+    struct ws_learner_task task = task_of(1);
+    double late_cost = 0, table_cost = 0;
+    (void)state;
+    task.no_prior = 0;
+    struct ws_learner *learner = with_table(&task), *argmin = NULL;
+    assert_int_equal(ws_learner_argmin.create(&argmin, &task, NULL), 0);
+    assert_int_equal(ws_dvfo_go_live(ws_dvfo_of(learner), &safety, NULL), 0);
+    struct ws_view view = view_at(4, 0.55);
+    for (int i = 0; i < 1200; i++) {
+        struct ws_setting chosen[2];
+        struct ws_outcome outcome[2];
+        ws_learner_choose(argmin, &chosen[0], &view, 0);
+        ws_learner_choose(learner, &chosen[1], &view, 1);
+        for (int k = 0; k < 2; k++) {
+            struct ws_setting real = chosen[k];
+            if (real.value[0] > 3)
+                real.value[0] = 3;
+            outcome[k] = outcome_of(&real, &view);
+            if (chosen[k].value[0] > 3)
+                outcome[k].value[WS_ENERGY_J] *= 2;
+        }
+        struct ws_view next = view;
+        next.current = chosen[1];
+        ws_learner_observe(learner, &view, &chosen[1], &outcome[1], &next);
+        table_cost += i < 900 ? 0 : ws_cost_of(&task.cost, &view, &outcome[0]);
+        late_cost += i < 900 ? 0 : ws_cost_of(&task.cost, &view, &outcome[1]);
+        view = next;
+    }
+    if (late_cost > 0.97 * table_cost)
+        fail_msg("%g, and the table alone %g", late_cost, table_cost);
+    ws_learner_destroy(argmin);
+    ws_learner_destroy(learner);
+}
+
 static struct ws_learner *trained(struct ws_learner_task *task)
 {
     struct ws_learner *learner = NULL;
@@ -262,20 +350,15 @@ static void rewrite(const char *path, const char *from, const char *to)
     ws_buf_fini(&buf);
 }
 
-static void check_broken_files(const char *path, struct ws_dvfo *dvfo)
+struct broken {
+    const char *from, *to;
+    int code;
+};
+
+static void check_broken(const char *path, struct ws_dvfo *dvfo,
+                         const struct broken *rows, size_t count)
 {
-    const struct {
-        const char *from, *to;
-        int code;
-    } rows[] = {
-        {"wattshed-agent", "wattshed-bgent", WS_E_FORMAT},
-        {"edge.clock", "edge.block", WS_E_MISMATCH},
-        {"\"0.25\"", "\"0.26\"", WS_E_MISMATCH},
-        {"\"version\": 1", "\"version\": 2", WS_E_LIMIT},
-        {"\"weights\"", "\"heights\"", WS_E_FORMAT},
-        {"\"known\": [", "\"known\": 3", WS_E_FORMAT},
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < count; i++) {
         struct ws_learner *learner = NULL;
         struct ws_error err = {0};
         assert_int_equal(ws_dvfo_save(dvfo, path, NULL), 0);
@@ -283,6 +366,30 @@ static void check_broken_files(const char *path, struct ws_dvfo *dvfo)
         assert_int_equal(ws_dvfo_load(&learner, &space, path, 1, &err), rows[i].code);
         assert_null(learner);
     }
+}
+
+static void check_broken_tables(const char *path, struct ws_dvfo *dvfo)
+{
+    const struct broken rows[] = {
+        {"\"joules\"", "\"poules\"", WS_E_FORMAT},
+        {"\"wait_kw\": [", "\"wait_kw\": 3", WS_E_FORMAT},
+        {"\"accuracy_by_attention\": [\n   1.0,", "\"accuracy_by_attention\": [\n   9.0,",
+         WS_E_LIMIT},
+    };
+    check_broken(path, dvfo, rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+static void check_broken_files(const char *path, struct ws_dvfo *dvfo)
+{
+    const struct broken rows[] = {
+        {"wattshed-agent", "wattshed-bgent", WS_E_FORMAT},
+        {"edge.clock", "edge.block", WS_E_MISMATCH},
+        {"\"0.25\"", "\"0.26\"", WS_E_MISMATCH},
+        {"\"version\": 1", "\"version\": 2", WS_E_LIMIT},
+        {"\"weights\"", "\"heights\"", WS_E_FORMAT},
+        {"\"known\": [", "\"known\": 3", WS_E_FORMAT},
+    };
+    check_broken(path, dvfo, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
 /* It learns, is the same from a file, and files that are not right are refused. */
@@ -303,6 +410,14 @@ static void test_dvfo_learns_and_keeps(void **state)
     assert_near(regret_of(loaded), regret, 0);
     ws_learner_destroy(loaded);
     check_broken_files(path, ws_dvfo_of(learner));
+    task.no_prior = 0;
+    struct ws_learner *other = with_table(&task);
+    check_broken_tables(path, ws_dvfo_of(other));
+    assert_int_equal(ws_dvfo_save(ws_dvfo_of(other), path, NULL), 0);
+    assert_int_equal(ws_dvfo_load(&loaded, &space, path, 1, NULL), 0);
+    assert_near(regret_of(loaded), 0, 1e-6);
+    ws_learner_destroy(loaded);
+    ws_learner_destroy(other);
     unlink(path);
     ws_learner_destroy(learner);
 }
@@ -485,6 +600,9 @@ int main(void)
         cmocka_unit_test(test_experience_wraps),
         cmocka_unit_test(test_find_lists_names),
         cmocka_unit_test(test_learners_regret),
+        cmocka_unit_test(test_dvfo_true_table),
+        cmocka_unit_test(test_dvfo_with_table_leaves_alone),
+        cmocka_unit_test(test_live_leaves_the_table),
         cmocka_unit_test(test_dvfo_learns_and_keeps),
         cmocka_unit_test(test_dvfo_same_seed_same_choices),
         cmocka_unit_test(test_live_is_safe),
