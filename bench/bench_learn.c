@@ -172,7 +172,7 @@ struct contender {
  */
 struct field {
     struct bench bench;
-    struct ws_learner_task cpu_only, governor, published;
+    struct ws_learner_task cpu_only, governor;
     int32_t cpu_only_fixed[WS_KNOBS_MAX];
     struct contender who[POLICIES_MAX];
     size_t count;
@@ -221,9 +221,9 @@ static void open_field(struct field *f, const char *folder, const char *device,
     struct bench *b = &f->bench;
     open_bench(b, folder, device, seed);
     f->count = 0;
-    f->cpu_only = f->governor = f->published = b->task;
+    f->cpu_only = f->governor = b->task;
     fix_edge(f->cpu_only_fixed, &f->cpu_only, "edge.cpu_khz");
-    f->cpu_only.no_prior = f->published.no_prior = 1;
+    f->cpu_only.no_prior = 1;
     f->governor.cloud_only = baseline(b, "cloud-only-governor");
     f->governor.edge_only = baseline(b, "edge-only-governor");
     add(f, "cloud-only", 1, make("cloud-only", &b->task));
@@ -234,7 +234,6 @@ static void open_field(struct field *f, const char *folder, const char *device,
     add(f, "drldo", 1, train("dvfo", &f->cpu_only, &b->course));
     add(f, "bandit", 0, train("bandit", &b->task, &b->course));
     add(f, "autoscale", 0, train("autoscale", &b->task, &b->course));
-    add(f, "dvfo, published form", 0, train("dvfo", &f->published, &b->course));
     add(f, "argmin", 0, make("argmin", &b->task));
     add(f, "dvfo", 0, train("dvfo", &b->task, &b->course));
     add(f, "oracle", 0, NULL);
@@ -528,13 +527,14 @@ static void ablations(const struct field *f, struct cell cells[][CELLS],
                       const double *etas, size_t eta_count)
 {
     int32_t fixed[WS_KNOBS_MAX];
-    struct ws_learner_task still = f->bench.task, blind = f->bench.task;
+    struct ws_learner_task still = f->bench.task, blind = still, all = still;
     struct ws_learner *dvfo = f->who[find(f, "dvfo")].learner;
-    struct ws_learner *published = f->who[find(f, "dvfo, published form")].learner;
     fix_edge(fixed, &still, NULL);
     blind.no_attention = 1;
+    all.no_prior = 1;
     struct ws_learner *no_clocks = train("dvfo", &still, &f->bench.course);
     struct ws_learner *no_attention = train("dvfo", &blind, &f->bench.course);
+    struct ws_learner *published = train("dvfo", &all, &f->bench.course);
     for (size_t e = 0; e < eta_count; e++) {
         const struct cell *c = cells[e];
         printf("%s, eta %g, cost above the oracle's, mean of %d cells: dvfo %.2f%%; no "
@@ -551,6 +551,7 @@ static void ablations(const struct field *f, struct cell cells[][CELLS],
     }
     ws_learner_destroy(no_clocks);
     ws_learner_destroy(no_attention);
+    ws_learner_destroy(published);
 }
 
 /* ---- all of a device ---- */

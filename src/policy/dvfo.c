@@ -9,6 +9,7 @@ enum {
     WARM_UP = 500,    /* requests before training starts */
     UPDATES = 1,      /* steps of training per request */
     UPDATES_ALL = 2,  /* without a prior there is more to learn */
+    ROWS = 64,        /* of a step of training; without a prior WS_DVFO_BATCH */
     CAPACITY = 32768, /* requests remembered */
 };
 
@@ -320,7 +321,8 @@ static void train(struct ws_dvfo *self, float learning_rate)
 {
     const struct ws_learner_task *task = self->base.task;
     size_t width = ws_dqn_shape(self->dqn)->state_count, knobs = task->space->knob_count;
-    for (size_t i = 0; i < WS_DVFO_BATCH; i++) {
+    size_t count = self->prior == NULL ? WS_DVFO_BATCH : ROWS;
+    for (size_t i = 0; i < count; i++) {
         const struct ws_step *step = ws_experience_draw(&self->experience, &self->rng);
         struct ws_view view = step->view, *next = &self->next_view[i];
         *next = step->next;
@@ -333,7 +335,7 @@ static void train(struct ws_dvfo *self, float learning_rate)
         memcpy(self->action + i * knobs, step->setting.value,
                knobs * sizeof(*self->action));
     }
-    struct ws_dqn_batch batch = {WS_DVFO_BATCH,
+    struct ws_dqn_batch batch = {count,
                                  self->state,
                                  self->action,
                                  self->reward,
