@@ -150,6 +150,44 @@ void ws_agent_destroy(struct ws_agent *agent)
     free(agent);
 }
 
+static int same_plan(const struct ws_plan *a, const struct ws_plan *b)
+{
+    int same = a->entry_count == b->entry_count;
+    for (size_t i = 0; same && i < a->entry_count; i++) {
+        for (int m = 0; same && m < WS_MEASURE_COUNT; m++) {
+            double x = 0, y = 0;
+            same = ws_outcome_get(&x, &a->entries[i].outcome, (enum ws_measure)m) ==
+                       ws_outcome_get(&y, &b->entries[i].outcome, (enum ws_measure)m) &&
+                   !(x < y) && !(x > y);
+        }
+    }
+    return same;
+}
+
+void ws_agent_inherit(struct ws_agent *agent, const struct ws_agent *from,
+                      const size_t *node_of, double shift_ms)
+{
+    int same = same_plan(agent->plan, from->plan);
+    if (same) {
+        ws_drift_inherit(&agent->edge, &from->edge, shift_ms);
+        ws_drift_inherit(&agent->local.drift, &from->local.drift, shift_ms);
+    }
+    for (size_t n = 0; n < agent->peer_count; n++) {
+        if (node_of[n] == WS_NO_NODE)
+            continue;
+        struct ws_peer *to = &agent->peers[n];
+        const struct ws_peer *peer = &from->peers[node_of[n]];
+        ws_breaker_inherit(&to->breaker, &peer->breaker, shift_ms);
+        ws_link_inherit(&to->link, &peer->link, shift_ms);
+        to->heard_ms = peer->heard_ms + shift_ms;
+        if (!same)
+            continue;
+        ws_drift_inherit(&to->cloud, &peer->cloud, shift_ms);
+        to->tried_ms = peer->tried_ms + shift_ms;
+        to->trial_wait_ms = peer->trial_wait_ms;
+    }
+}
+
 int ws_agent_submit(struct ws_agent *agent, const struct ws_agent_request *request,
                     double now_ms, struct ws_error *err)
 {

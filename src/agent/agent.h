@@ -113,6 +113,12 @@ int ws_agent_create(struct ws_agent **out, const struct ws_plan *plan,
                     const struct ws_agent_options *options, struct ws_error *err);
 void ws_agent_destroy(struct ws_agent *agent);
 
+/* What `from` has learnt: of the links to nodes, and, where the plan is the same, of the
+ * machines, whose slowness is relative to it. Node n is node_of[n] there, WS_NO_NODE: it
+ * is new. The clock of `agent` is that of `from` plus `shift_ms`. */
+void ws_agent_inherit(struct ws_agent *agent, const struct ws_agent *from,
+                      const size_t *node_of, double shift_ms);
+
 /* A request arrives. WS_E_LIMIT: the queue is full. WS_E_NOT_FOUND: no such policy. */
 int ws_agent_submit(struct ws_agent *agent, const struct ws_agent_request *request,
                     double now_ms, struct ws_error *err);

@@ -21,6 +21,17 @@ void ws_breaker_init(struct ws_breaker *breaker, const struct ws_breaker_options
     breaker->wait_ms = o->wait_ms;
 }
 
+void ws_breaker_inherit(struct ws_breaker *breaker, const struct ws_breaker *from,
+                        double shift_ms)
+{
+    const struct ws_breaker_options options = breaker->options;
+    *breaker = *from;
+    breaker->options = options;
+    breaker->until_ms += shift_ms;
+    breaker->wait_ms = fmin(breaker->wait_ms, options.wait_ms_max);
+    breaker->is_tried = 0; /* that trial is over */
+}
+
 enum ws_breaker_state ws_breaker_state(const struct ws_breaker *breaker, double now_ms)
 {
     if (!breaker->is_open)

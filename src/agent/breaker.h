@@ -32,6 +32,9 @@ struct ws_breaker {
 
 void ws_breaker_init(struct ws_breaker *breaker,
                      const struct ws_breaker_options *options);
+/* How `from` stands, by its own options; its clock lies `shift_ms` before. */
+void ws_breaker_inherit(struct ws_breaker *breaker, const struct ws_breaker *from,
+                        double shift_ms);
 enum ws_breaker_state ws_breaker_state(const struct ws_breaker *breaker, double now_ms);
 /* Whether something may be sent now. */
 int ws_breaker_allows(const struct ws_breaker *breaker, double now_ms);

@@ -21,6 +21,15 @@ void ws_drift_init(struct ws_drift *drift, const struct ws_drift_options *option
     drift->noise = noise_first;
 }
 
+void ws_drift_inherit(struct ws_drift *drift, const struct ws_drift *from,
+                      double shift_ms)
+{
+    const struct ws_drift_options options = drift->options;
+    *drift = *from;
+    drift->options = options;
+    drift->at_ms += shift_ms;
+}
+
 static double remembered(const struct ws_drift *drift, double now_ms)
 {
     double forget = drift->options.forget_ms;

@@ -30,6 +30,10 @@ struct ws_drift {
 
 void ws_drift_init(struct ws_drift *drift, const struct ws_drift_options *options);
 
+/* What `from` has learnt, by its own options; its clock lies `shift_ms` before. */
+void ws_drift_inherit(struct ws_drift *drift, const struct ws_drift *from,
+                      double shift_ms);
+
 /* `ratio`: observed over planned time, above 0; shares sum to 1. */
 void ws_drift_observe(struct ws_drift *drift, const double share[2], double ratio,
                       double now_ms);

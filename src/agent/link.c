@@ -75,6 +75,30 @@ void ws_link_forget(struct ws_link *link)
     ws_drift_init(&link->drift, &options);
 }
 
+static double delay_of(const struct ws_link *link)
+{
+    return ws_situation_nominal(&link->reference).delay_ms;
+}
+
+static double rate_of(const struct ws_link *link)
+{
+    double rate = 0;
+    (void)ws_conditions_get(&rate, &link->reference, WS_LINK_MBIT_S);
+    return rate;
+}
+
+void ws_link_inherit(struct ws_link *link, const struct ws_link *from, double shift_ms)
+{
+    const double was[2] = {delay_of(from), 1 / rate_of(from)};
+    const double is[2] = {delay_of(link), 1 / rate_of(link)};
+    ws_drift_inherit(&link->drift, &from->drift, shift_ms);
+    for (int i = 0; i < 2; i++) {
+        /* The factors are relative to the reference. */
+        if (was[i] > 0 && is[i] > 0 && isfinite(was[i]) && isfinite(is[i]))
+            link->drift.factor[i] *= was[i] / is[i];
+    }
+}
+
 void ws_link_note(struct ws_link *link, const struct ws_conditions *now, double now_ms)
 {
     struct ws_situation plan = ws_situation_nominal(&link->reference), then = plan;

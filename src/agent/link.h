@@ -38,6 +38,9 @@ void ws_link_observe_least(struct ws_link *link, const struct ws_outcome *planne
  * and `wire_ms` on its bytes. Nothing is learnt where both are 0. */
 void ws_link_observe_probe(struct ws_link *link, double fixed_ms, double wire_ms,
                            double took_ms, double now_ms);
+/* What `from` has learnt; its clock lies `shift_ms` before. Where its reference was
+ * another link, as far as both plans know theirs. */
+void ws_link_inherit(struct ws_link *link, const struct ws_link *from, double shift_ms);
 /* Nothing was learnt: it is the plan's link. */
 void ws_link_forget(struct ws_link *link);
 /* It was measured by other means: believed until observations say otherwise. */

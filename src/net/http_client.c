@@ -23,7 +23,6 @@ struct ws_http_client {
     char *url;
     size_t body_max;
     int64_t timeout_ms;
-    const atomic_int *stop; /* may be NULL */
     struct ws_body body;
     struct ws_buf small; /* a small request's body in one piece */
     const struct ws_http_call *call;
@@ -126,7 +125,7 @@ static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t c, cur
 {
     const struct ws_http_client *client = user;
     (void)a, (void)b, (void)c, (void)d;
-    return atomic_load(client->stop) != 0;
+    return atomic_load(client->call->stop) != 0;
 }
 
 static void set_options(struct ws_http_client *client,
@@ -152,12 +151,8 @@ static void set_options(struct ws_http_client *client,
     (void)curl_easy_setopt(curl, CURLOPT_READDATA, client);
     (void)curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_seek);
     (void)curl_easy_setopt(curl, CURLOPT_SEEKDATA, client);
-    client->stop = options->stop;
-    if (client->stop != NULL) {
-        (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-        (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-        (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
-    }
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
 }
 
 /* The library copies what it is told here, the header excepted. */
@@ -276,6 +271,8 @@ static int perform(struct ws_http_client *client, const struct ws_http_call *cal
     client->body.size = 0;
     client->text[0] = '\0';
     client->call = call;
+    (void)curl_easy_setopt(client->curl, CURLOPT_NOPROGRESS,
+                           call->stop == NULL ? 1L : 0L);
     CURLcode code = curl_easy_perform(client->curl);
     client->call = NULL;
     if (client->rc != 0)

@@ -31,9 +31,6 @@ struct ws_http_client_options {
     int64_t connect_timeout_ms; /* 0: 10 s */
     int64_t timeout_ms;         /* of a whole exchange; 0: 300 s */
     size_t body_max;            /* bytes of a reply; 0: WS_OIP_BODY_MAX */
-    /* (optional) Once it is not 0, a call in progress ends within about a second, and
-     * others at once, with WS_E_TIMEOUT. For stopping from another thread. */
-    const atomic_int *stop;
 };
 
 /* `url` is http://HOST:PORT or https://HOST:PORT, optionally with a path in front of what
@@ -52,6 +49,9 @@ struct ws_http_call {
     size_t part_count;
     const char *headers[WS_HTTP_CALL_HEADERS_MAX]; /* "Name: value"; NULL: no more */
     int64_t timeout_ms;                            /* of this exchange; 0: the client's */
+    /* (optional) Once it is not 0 the call ends within about a second, or, if it was so
+     * before, at once, with WS_E_TIMEOUT. For stopping from another thread. */
+    const atomic_int *stop;
 };
 
 struct ws_http_answer {

@@ -241,6 +241,28 @@ void ws_pilot_go(struct ws_pilot *pilot)
     (void)pthread_mutex_unlock(&pilot->lock);
 }
 
+static size_t node_at(const struct ws_pilot_options *options, const char *url)
+{
+    for (size_t n = 0; n < options->node_count; n++) {
+        if (strcmp(options->nodes[n], url) == 0)
+            return n;
+    }
+    return WS_NO_NODE;
+}
+
+void ws_pilot_inherit(struct ws_pilot *pilot, struct ws_pilot *from)
+{
+    size_t node_of[WS_AGENT_NODES_MAX];
+    for (size_t n = 0; n < pilot->options.node_count; n++)
+        node_of[n] = node_at(&from->options, pilot->options.nodes[n]);
+    double shift_ms = (double)(from->start_ns - pilot->start_ns) / 1e6;
+    (void)pthread_mutex_lock(&pilot->lock);
+    (void)pthread_mutex_lock(&from->lock);
+    ws_agent_inherit(pilot->agent, from->agent, node_of, shift_ms);
+    (void)pthread_mutex_unlock(&from->lock);
+    (void)pthread_mutex_unlock(&pilot->lock);
+}
+
 /* ---- phases; called without the lock ---- */
 
 /* Sets the hardware where it has to change. An emulated board takes no time for that by
@@ -311,6 +333,8 @@ static void *carry(void *user)
     struct ws_pilot *pilot = ticket->pilot;
     int rc = ask_node(ticket, courier->node, courier->timeout_ms, &courier->err);
     (void)pthread_mutex_lock(&pilot->lock);
+    if (rc != 0) /* stopped or failed */
+        pilot->broken |= 1u << courier->node;
     courier->rc = rc;
     courier->next = ticket->landed;
     ticket->landed = courier;
@@ -505,6 +529,8 @@ static void finish(struct ws_pilot_flight *out, const struct ws_pilot_request *r
         return;
     }
     ws_flight_outcome(&out->outcome, ticket->flight);
+    if (out->sends > 1) /* what the other nodes did for it nobody tells */
+        out->outcome.known &= ~(1u << WS_CLOUD_ENERGY_J | 1u << WS_ENERGY_J);
     ws_outcome_set(&out->outcome, WS_LATENCY_MS, end - run_ms);
     ws_agent_finish_from(pilot->agent, ticket->id, out->node, &out->outcome, end);
     ws_outcome_set(&out->outcome, WS_LATENCY_MS,

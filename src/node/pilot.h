@@ -58,6 +58,10 @@ void ws_pilot_destroy(struct ws_pilot *pilot);
 void ws_pilot_hold(struct ws_pilot *pilot);
 void ws_pilot_go(struct ws_pilot *pilot);
 
+/* What another pilot's agent has learnt of machines and links, nodes known by their URLs;
+ * both held or idle. */
+void ws_pilot_inherit(struct ws_pilot *pilot, struct ws_pilot *from);
+
 /* WS_E_BUSY with the reason: the deadline cannot be met, or the queue is full.
  * WS_E_INFEASIBLE: the accuracy. Else what head and tails failed with. What is told of
  * the decision is told after a failure, too. The flight is to be landed either way. */

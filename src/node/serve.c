@@ -551,6 +551,7 @@ int ws_serve_replace(struct ws_serve *serve, const struct ws_serve_crew *given,
     while (old->flying > 0)
         (void)pthread_cond_wait(&serve->changed, &serve->lock);
     (void)pthread_mutex_unlock(&serve->lock);
+    ws_pilot_inherit(crew->pilot, old->pilot);
     ws_pilot_go(crew->pilot);
     (void)pthread_mutex_lock(&serve->lock);
     while (old->users > 0)

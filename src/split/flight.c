@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -18,9 +19,10 @@ struct ws_flight {
      * machine was too slow by. */
     int64_t waited_ns, late_ns;
     double head_j, local_j, beside_j;
-    pthread_mutex_t lock; /* over: */
-    int64_t failed_ns;    /* exchanges that brought nothing */
-    int64_t end_ns;       /* of the last phase */
+    atomic_int is_answered; /* whoever still asks may stop */
+    pthread_mutex_t lock;   /* over: */
+    int64_t failed_ns;      /* exchanges that brought nothing */
+    int64_t end_ns;         /* of the last phase */
 };
 
 /* Lets what ran here since start_ns, spent_ns by the passage's account, take as long as
@@ -149,23 +151,33 @@ int ws_executor_head(struct ws_flight **out, struct ws_executor *executor,
     return rc;
 }
 
-/* A phase that took from `start_ns` until now is over. */
-static void end_phase(struct ws_flight *flight, int64_t start_ns, int has_failed)
+/* A phase that took from `start_ns` until now came to `rc`. The first answer stops
+ * whoever else is asked for one, and what comes of that is no failure. */
+static int settle(struct ws_flight *flight, int64_t start_ns, int rc)
 {
     int64_t now = ws_clock_now_ns();
+    if (rc == 0)
+        atomic_store(&flight->is_answered, 1);
+    else if (atomic_load(&flight->is_answered))
+        return WS_E_END;
+    if (rc == WS_E_END)
+        return rc;
     pthread_mutex_lock(&flight->lock);
     flight->end_ns = now;
-    if (has_failed)
+    if (rc != 0)
         flight->failed_ns += now - start_ns;
     pthread_mutex_unlock(&flight->lock);
+    return rc;
 }
 
 int ws_executor_remote(struct ws_flight *flight, const char *url, int64_t timeout_ms,
                        struct ws_error *err)
 {
     struct ws_pool *pool = flight->executor->pool;
-    struct ws_remote_options options = {
-        .url = url, .identity = flight->executor->identity, .timeout_ms = timeout_ms};
+    struct ws_remote_options options = {.url = url,
+                                        .identity = flight->executor->identity,
+                                        .timeout_ms = timeout_ms,
+                                        .stop = &flight->is_answered};
     struct ws_remote *remote = NULL;
     int64_t start = ws_clock_now_ns();
     ws_passage_describe(&options, flight->passage);
@@ -179,9 +191,7 @@ int ws_executor_remote(struct ws_flight *flight, const char *url, int64_t timeou
         /* After an answer of any kind the connection is as good as before. */
         ws_pool_give(pool, url, remote, rc == 0 || rc == WS_E_END || rc == WS_E_REMOTE);
     }
-    if (rc != WS_E_END)
-        end_phase(flight, start, rc != 0);
-    return rc;
+    return settle(flight, start, rc);
 }
 
 int ws_executor_warm(struct ws_executor *executor, const char *url, int64_t timeout_ms,
@@ -212,15 +222,14 @@ int ws_executor_local(struct ws_flight *flight, struct ws_error *err)
     if (rc == 0)
         rc = stretch(flight, &flight->local_j, &flight->way->work.local, start,
                      ws_passage_times(flight->passage)->local_ns, err);
-    if (rc != WS_E_END)
-        end_phase(flight, start, rc != 0);
-    return rc;
+    return settle(flight, start, rc);
 }
 
 void ws_executor_again(struct ws_flight *flight)
 {
     ws_passage_again(flight->passage);
     flight->failed_ns = 0;
+    atomic_store(&flight->is_answered, 0);
     flight->local_j = 0;
 }
 

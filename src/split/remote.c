@@ -23,6 +23,7 @@ struct ws_remote {
     struct target *target;  /* the one in use */
     enum ws_encoding encoding;
     int64_t timeout_ms;
+    const atomic_int *stop;
     int64_t ask_until_ns; /* questions before a request; 0: each has its own time */
     int is_binary;
     struct ws_buf packed, unpacked;
@@ -51,7 +52,7 @@ static int model_path(struct ws_buf *path, const char *name, const char *verb,
 static int ask(struct ws_http_answer *out, struct ws_remote *remote, const char *path,
                struct ws_error *err)
 {
-    struct ws_http_call call = {.method = "GET", .path = path};
+    struct ws_http_call call = {.method = "GET", .path = path, .stop = remote->stop};
     if (remote->ask_until_ns > 0) {
         int64_t left_ns = remote->ask_until_ns - ws_clock_now_ns();
         if (left_ns <= 0)
@@ -140,9 +141,12 @@ static int learn_model(struct target *target, struct ws_remote *remote,
 }
 
 /* All that is asked before a request has its time together. */
-static void start_asking(struct ws_remote *remote, int64_t timeout_ms)
+static void start_asking(struct ws_remote *remote,
+                         const struct ws_remote_options *options)
 {
+    int64_t timeout_ms = options->timeout_ms;
     remote->ask_until_ns = timeout_ms > 0 ? ws_clock_now_ns() + timeout_ms * 1000000 : 0;
+    remote->stop = options->stop;
 }
 
 static int turn_to(struct ws_remote *remote, const struct ws_remote_options *options,
@@ -172,7 +176,7 @@ static int turn_to(struct ws_remote *remote, const struct ws_remote_options *opt
 int ws_remote_select(struct ws_remote *remote, const struct ws_remote_options *options,
                      struct ws_error *err)
 {
-    start_asking(remote, options->timeout_ms);
+    start_asking(remote, options);
     return turn_to(remote, options, err);
 }
 
@@ -197,14 +201,13 @@ int ws_remote_open(struct ws_remote **out, const struct ws_remote_options *optio
                    struct ws_error *err)
 {
     const struct ws_http_client_options http = {.identity = options->identity,
-                                                .timeout_ms = options->timeout_ms,
-                                                .stop = options->stop};
+                                                .timeout_ms = options->timeout_ms};
     struct ws_remote *remote = calloc(1, sizeof(*remote));
     if (remote == NULL)
         return ws_error_nomem(err);
     ws_buf_init(&remote->packed, 0);
     ws_buf_init(&remote->unpacked, WS_OIP_BODY_MAX);
-    start_asking(remote, options->timeout_ms);
+    start_asking(remote, options);
     remote->url = strdup(options->url);
     int rc = remote->url == NULL ? ws_error_nomem(err) : 0;
     if (rc == 0)
@@ -298,6 +301,7 @@ static int exchange(struct ws_http_answer *out, struct ws_remote *remote,
     struct ws_http_call call = {.method = "POST",
                                 .path = remote->target->path,
                                 .timeout_ms = remote->timeout_ms,
+                                .stop = remote->stop,
                                 .parts = message->parts,
                                 .part_count = message->part_count};
     int64_t start = ws_clock_now_ns();

@@ -28,7 +28,8 @@ struct ws_remote_options {
     enum ws_encoding encoding; /* of bodies, both ways */
     int64_t timeout_ms;        /* of one request, and of all that is asked before it;
                                 * 0: the client's default for each */
-    const atomic_int *stop;    /* (optional) as for ws_http_client_options */
+    const atomic_int *stop;    /* (optional) as for a ws_http_call, until it turns to
+                                * another model */
 };
 
 /* What a node tells of its own energy for a request. */

@@ -372,6 +372,54 @@ static void test_phases_cut_link(void **state)
     teardown(&s);
 }
 
+/* A new agent takes over what the old one has learnt, on a clock of its own; of machines
+ * only with the same plan, and nothing of a node that the old one did not have. */
+static void test_phases_inherits(void **state)
+{
+    (void)state;
+    static const struct plan_row slower[] = {{10, 20, 140, 70, 0.61, 600000},
+                                             {60, 5, 130, 60, 0.60, 25000},
+                                             {440, 0, 0, 2, 0.58, 0}};
+    struct ws_agent_options options = {.node_count = 1};
+    struct scene old;
+    setup(&old, &options);
+    for (uint64_t id = 0; id < 6; id++) {
+        struct ws_outcome seen = old.plan.entries[HALF].outcome;
+        submit(&old, id, 1e6 + 150, 1e6);
+        assert_int_equal(run(&old, id, 1e6), id < 2 ? HALF : HERE);
+        seen.value[WS_CLOUD_MS] *= 3;
+        seen.value[WS_TRANSFER_MS] *= 20;
+        if (id < 2)
+            ws_agent_finish_from(old.agent, id, 0, &seen, 1e6);
+        else
+            finish(&old, id, HERE, WS_NO_NODE, 1e6);
+    }
+    struct ws_agent_node was;
+    ws_agent_get_node(&was, old.agent, 0, 1e6);
+    assert_true(was.pace > 5 && was.cloud_scale > 2);
+    for (int same = 0; same < 2; same++) {
+        struct ws_agent_options wider = {.node_count = 2};
+        static const size_t node_of[] = {WS_NO_NODE, 0};
+        struct ws_agent_node now[2];
+        struct scene next;
+        assert_int_equal(ws_policy_find(&wider.policy, "wattshed", NULL), 0);
+        wider.policy_options.guard = 0.95;
+        make_plan(&next.plan, same ? rows : slower, 3);
+        assert_int_equal(ws_agent_create(&next.agent, &next.plan, &wider, NULL), 0);
+        ws_agent_inherit(next.agent, old.agent, node_of, 7 - 1e6);
+        for (size_t n = 0; n < 2; n++)
+            ws_agent_get_node(&now[n], next.agent, n, 7);
+        assert_near(now[0].pace, 1, 0);
+        assert_near(now[0].cloud_scale, 1, 0);
+        assert_near(now[1].pace, was.pace, 1e-9);
+        assert_near(now[1].delay_ms, was.delay_ms, 1e-9);
+        assert_near(now[1].cloud_scale, same ? was.cloud_scale : 1, 1e-9);
+        assert_near(now[1].age_ms, was.age_ms, 1e-6);
+        teardown(&next);
+    }
+    teardown(&old);
+}
+
 /* The better of two nodes is asked, and the other where that one fails. */
 static void test_phases_several_nodes(void **state)
 {
@@ -662,6 +710,7 @@ int main(void)
         cmocka_unit_test(test_phases_local_goes_first),
         cmocka_unit_test(test_phases_breaker),
         cmocka_unit_test(test_phases_cut_link),
+        cmocka_unit_test(test_phases_inherits),
         cmocka_unit_test(test_phases_several_nodes),
         cmocka_unit_test(test_phases_hedging),
         cmocka_unit_test(test_phases_alone),

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "net/listen.h"
 #include "scene.h"
 #include "split/executor.h"
@@ -241,6 +242,42 @@ static void test_first_answer_counts(void **state)
     rig_fini(&rig);
 }
 
+/* A node that accepts and says nothing is not waited for once somebody else has answered:
+ * without that this test would take minutes. */
+static void test_loser_is_stopped(void **state)
+{
+    const struct scene *scene = *state;
+    struct rig rig;
+    struct ws_tensor tensor;
+    struct ws_listen listen;
+    struct ws_flight *flight = NULL;
+    char silent[80];
+    const struct ws_setting setting = {0};
+    assert_int_equal(rig_init(&rig, scene, NULL, KNOB("cut", "17"), NULL), 0);
+    assert_int_equal(ws_listen_open(&listen, "127.0.0.1:0", 1, NULL), 0);
+    (void)snprintf(silent, sizeof(silent), "http://%s", listen.text);
+    const struct ws_datum input = input_datum(&tensor, 8);
+    struct ws_tensor expected = scene_expected(scene, 17, WS_CODEC_NONE, &tensor);
+    assert_int_equal(ws_executor_head(&flight, rig.executor, &setting, &input, NULL), 0);
+    struct try loser = {.flight = flight, .url = silent};
+    assert_int_equal(pthread_create(&loser.thread, NULL, try_remote, &loser), 0);
+    ws_clock_sleep_until(ws_clock_now_ns() + 50000000);
+    int64_t start = ws_clock_now_ns();
+    assert_int_equal(ws_executor_remote(flight, scene->url, 0, NULL), 0);
+    assert_int_equal(pthread_join(loser.thread, NULL), 0);
+    assert_int_equal(loser.rc, WS_E_END);
+    assert_true(ws_clock_now_ns() - start < 60000000000);
+    assert_answer(flight, &expected);
+    struct ws_outcome outcome;
+    ws_flight_outcome(&outcome, flight);
+    assert_true(outcome.value[WS_CLOUD_MS] > 0);
+    ws_flight_destroy(flight);
+    ws_listen_close(&listen);
+    ws_tensor_fini(&expected);
+    ws_tensor_fini(&tensor);
+    rig_fini(&rig);
+}
+
 /* Head of one variant, tail of another: the same model under two names goes together, a
  * stranger only at the ends. */
 static void test_variants(void **state)
@@ -422,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_every_setting),
         cmocka_unit_test(test_failed_then_elsewhere),
         cmocka_unit_test(test_first_answer_counts),
+        cmocka_unit_test(test_loser_is_stopped),
         cmocka_unit_test(test_variants),
         cmocka_unit_test(test_engine_knobs),
         cmocka_unit_test(test_emulated_edge),
