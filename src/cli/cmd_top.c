@@ -12,7 +12,7 @@
 #include "cli/secure_options.h"
 #include "net/http_client.h"
 
-enum { LINES_MAX = 4096, PARTS = 6 };
+enum { LINES_MAX = 4096, PARTS = 6, LABEL_MAX = 256 };
 
 struct top_options {
     struct ws_identity_options identity;
@@ -199,24 +199,40 @@ static void show_parts(const struct look *now, const struct look *then, double s
     }
 }
 
+/* Whether a sample is of a knob's value, and which. */
+static int is_setting(char knob[static LABEL_MAX], const struct sample *sample)
+{
+    if (strcmp(sample->name, "wattshed_setting_requests_total") != 0)
+        return 0;
+    label_of(knob, LABEL_MAX, sample->labels, "knob");
+    return 1;
+}
+
+/* Knob by knob, in the order in which they first came. */
 static void show_settings(const struct look *now, const struct look *then)
 {
+    char knob[LABEL_MAX], other[LABEL_MAX], value[LABEL_MAX];
+    const char *gap = "";
     printf("\nsettings   ");
-    char last[256] = "";
     for (size_t i = 0; i < now->count; i++) {
-        const struct sample *sample = &now->samples[i];
-        char knob[256], value[256];
-        if (strcmp(sample->name, "wattshed_setting_requests_total") != 0)
+        size_t first = 0;
+        int is_named = 0;
+        if (!is_setting(knob, &now->samples[i]))
             continue;
-        label_of(knob, sizeof(knob), sample->labels, "knob");
-        label_of(value, sizeof(value), sample->labels, "value");
-        double count = grown(now, then, sample->name, sample->labels);
-        if (!(count > 0))
-            continue;
-        if (strcmp(knob, last) != 0)
-            printf("%s%s:", last[0] != '\0' ? "   " : "", knob);
-        printf(" %s x%.0f", value, count);
-        (void)snprintf(last, sizeof(last), "%s", knob);
+        while (!is_setting(other, &now->samples[first]) || strcmp(other, knob) != 0)
+            first++;
+        for (size_t k = i; first == i && k < now->count; k++) {
+            const struct sample *sample = &now->samples[k];
+            double count = grown(now, then, sample->name, sample->labels);
+            if (!is_setting(other, sample) || strcmp(other, knob) != 0 || !(count > 0))
+                continue;
+            label_of(value, sizeof(value), sample->labels, "value");
+            if (!is_named)
+                printf("%s%s:", gap, knob);
+            is_named = 1;
+            gap = "   ";
+            printf(" %s x%.0f", value, count);
+        }
     }
     putchar('\n');
 }
