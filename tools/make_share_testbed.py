@@ -22,6 +22,7 @@ MAPS = 64
 # Multiply-accumulates of convolutions and matrix products.
 EXTRACT = (9 * (3 * 32 * 32**2 + 32 * 64 * 16**2 + 64 * MAPS * 8**2) + 7 * 7 * 2 * 8**2,
            2 * 2 * MAPS * 8)
+DEEPER = 2 * 9 * 96 * 96 * 4**2  # of the cloud's tail alone
 CLOCKS_KHZ = [150000, 300000, 450000, 600000]
 EDGE_MACS_S = (1e9, 5e8)  # at the highest clock
 EDGE_FIXED_MS = 0.5       # of each segment, likewise
@@ -37,11 +38,11 @@ DEADLINES_MS = (11.0, 45.0)
 REQUESTS = 2000
 
 
-def tail(maps):
+def tail(maps, more=0):
     """Those of a tail that has so many maps; none for none."""
     if maps == 0:
         return (0, 0)
-    return (9 * (maps * 128 * 8**2 + 128 * 96 * 4**2), MAPS * 128 + 96 * 10)
+    return (9 * (maps * 128 * 8**2 + 128 * 96 * 4**2) + more, MAPS * 128 + 96 * 10)
 
 
 def lasts_ms(works, macs_s, fixed_ms):
@@ -58,7 +59,7 @@ def execute(row, clock, draw):
     before = lasts_ms([a + b for a, b in zip(EXTRACT, tail(0 if sent else MAPS))], rates,
                       EDGE_FIXED_MS / speed) * draw()
     beside = lasts_ms(tail(MAPS - sent if sent else 0), rates, EDGE_FIXED_MS / speed) * draw()
-    cloud = lasts_ms(tail(sent), CLOUD_MACS_S, CLOUD_FIXED_MS) * draw()
+    cloud = lasts_ms(tail(sent, DEEPER), CLOUD_MACS_S, CLOUD_FIXED_MS) * draw()
     size = row["tensor_bytes"] or 0
     transfer = (LINK_DELAY_MS + size * 8 / (LINK_MBIT_S * 1e3)) * draw() if sent else 0
     away = transfer + cloud

@@ -129,8 +129,8 @@ static void check_row(const float *actual, const struct ws_json *row, const char
     }
 }
 
-/* Halves and their mixture against PyTorch's, without a codec nearly to the bit, with
- * int8 within its rounding. */
+/* Halves and what fuses them against PyTorch's: the edge's nearly to the bit, the cloud's
+ * as near as kernels in 16 bits are, with int8 within its rounding. */
 static void test_against_pytorch(void **state)
 {
     const struct scene *scene = *state;
@@ -147,8 +147,8 @@ static void test_against_pytorch(void **state)
         struct ws_halves_answer answer = run(scene, plain, (size_t)number, share);
         assert_int_equal(answer.source, WS_HALVES_BOTH);
         check_row(answer.edge, &row, "edge", 1e-4);
-        check_row(answer.cloud, &row, "cloud", 1e-4);
-        check_row(answer.probabilities, &row, "fused", 1e-4);
+        check_row(answer.cloud, &row, "cloud", 1e-3);
+        check_row(answer.probabilities, &row, "fused", 1e-3);
         ws_halves_answer_fini(&answer);
         answer = run(scene, coded, (size_t)number, share);
         check_row(answer.edge, &row, "edge", 1e-4);
