@@ -318,6 +318,14 @@ static double known(const struct ws_outcome *outcome, enum ws_measure measure)
     return value;
 }
 
+/* What a part adds to the bar: of the edge's time, not what transfer and cloud hide. */
+static double length_of(const struct ws_outcome *outcome, enum ws_measure part)
+{
+    double away = known(outcome, WS_TRANSFER_MS) + known(outcome, WS_CLOUD_MS);
+    double hidden = fmin(known(outcome, WS_BESIDE_MS), away);
+    return known(outcome, part) - (part == WS_EDGE_MS ? hidden : 0);
+}
+
 /* Stacked bars; `parts` end with WS_MEASURE_COUNT. */
 static void put_bars(const struct report *r, const enum ws_measure *parts,
                      const char *const *classes, const char *caption)
@@ -328,7 +336,7 @@ static void put_bars(const struct report *r, const enum ws_measure *parts,
     for (size_t i = 0; i < count; i++) {
         double sum = 0;
         for (size_t p = 0; parts[p] != WS_MEASURE_COUNT; p++) {
-            sum += known(bars[i].outcome, parts[p]);
+            sum += length_of(bars[i].outcome, parts[p]);
             shown += ws_outcome_knows(bars[i].outcome, parts[p]) != 0;
         }
         most = fmax(most, sum);
@@ -351,7 +359,7 @@ static void put_bars(const struct report *r, const enum ws_measure *parts,
             put_setting(r, bars[i].setting);
         ws_page_put(r->page, "</text>");
         for (size_t p = 0; parts[p] != WS_MEASURE_COUNT; p++) {
-            double value = known(bars[i].outcome, parts[p]);
+            double value = length_of(bars[i].outcome, parts[p]);
             ws_page_put(r->page,
                         "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.2f\" "
                         "height=\"15\"/>",
@@ -380,7 +388,8 @@ static void put_parts(const struct report *r)
     put_bars(r, times, time_classes,
              "Latency in ms: <span class=\"edgekey\">edge</span>, <span "
              "class=\"transferkey\">transfer</span>, <span "
-             "class=\"cloudkey\">cloud</span>.");
+             "class=\"cloudkey\">cloud</span>; what the edge does while those two last "
+             "is left out.");
     put_bars(r, energies, energy_classes,
              "Energy in J: <span class=\"edgekey\">edge</span>, what it draws while it "
              "waits included, and <span class=\"cloudkey\">cloud</span>.");

@@ -97,6 +97,7 @@ def check_virtual(folder):
     smaller, study = folder / "smaller.json", folder / "virtual.study"
     smaller.write_text(json.dumps({
         "name": "smaller", "objectives": written["objectives"], "knobs": knobs,
+        "baselines": {"half": {"share": 0.5, "codec": "int8", "edge.cpu_khz": 600000}},
         "stages": [{**stage, "knobs": [k for k in stage["knobs"] if k in knobs]}
                    for stage in written["stages"]]}))
     succeed(*line, "--testbed", smaller, "--budget", "1", "-o", study)
@@ -107,6 +108,10 @@ def check_virtual(folder):
                 if row["knob.edge.cpu_khz"] == 600000}
     expect(by_share[0.1]["beside_ms"] > 1.3 * by_share[0.6]["beside_ms"],
            "the edge's half has less to do with fewer maps")
+    bar = re.search(r'<text x="[0-9.]+" y="[0-9.]+">([0-9.]+)</text>',
+                    succeed("report", study)).group(1)
+    expect(abs(float(bar) / by_share[0.5]["latency_ms"] - 1) < 0.02,
+           f"a bar of {bar} ms for {by_share[0.5]}")
     sent = [by_share[share]["tensor_bytes"] for share in (0.1, 0.5, 1)]
     expect(sent == [6 * 64 + 8, 32 * 64 + 8, 64 * 64 + 8], f"bytes: {sent}")
     plan = json.loads(succeed("plan", study, "-o", "-", "--json").split("\n{")[0])
