@@ -260,6 +260,86 @@ static void test_replay_accounts_for_all(void **state)
     }
 }
 
+/* ---- attention ---- */
+
+static const struct ws_policy_ops seer;
+
+static int seer_create(struct ws_policy **out, const struct ws_plan *plan,
+                       const struct ws_policy_options *options, struct ws_error *err)
+{
+    static struct ws_policy policy;
+    (void)options;
+    (void)err;
+    policy = (struct ws_policy){&seer, plan};
+    *out = &policy;
+    return 0;
+}
+
+/* The first setting with that value of `where`. */
+static struct ws_decision goes(const struct ws_policy *policy, uint16_t where)
+{
+    size_t i = 0;
+    while (policy->plan->entries[i].setting.value[0] != where)
+        i++;
+    return (struct ws_decision){policy->plan->entries[i].setting, i, 0};
+}
+
+static int seer_decide(struct ws_policy *policy, struct ws_decision *out,
+                       const struct ws_policy_request *request,
+                       const struct ws_situation *now, struct ws_error *err)
+{
+    (void)request;
+    (void)now;
+    (void)err;
+    *out = goes(policy, 2);
+    return 0;
+}
+
+static void seer_revise(struct ws_policy *policy, struct ws_decision *decision,
+                        const struct ws_policy_request *request,
+                        const struct ws_situation *then)
+{
+    (void)then;
+    if (request->attention > 0.8)
+        *decision = goes(policy, 0);
+}
+
+static void seer_destroy(struct ws_policy *policy)
+{
+    (void)policy;
+}
+
+static const struct ws_policy_ops seer = {.name = "seer",
+                                          .create = seer_create,
+                                          .decide = seer_decide,
+                                          .revise = seer_revise,
+                                          .destroy = seer_destroy};
+
+/* Where a trace knows the pictures' attention, a policy is asked once more with it. */
+static void test_replay_attention(void **state)
+{
+    static const struct {
+        const char *trace;
+        size_t away, here;
+    } rows[] = {{"time_s,attention\n0,0.6\n", 0, 3},
+                {"time_s,attention\n0,0.9\n", 3, 0},
+                {"time_s,attention\n0,0.6\n15,0.9\n", 1, 2},
+                {"time_s,link_mbit_s\n0,100\n", 0, 3}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct scene scene;
+        struct ws_replay_result result;
+        scene_init(&scene,
+                   "index,deadline_ms,arrival_ms\n0,900,0\n1,900,10000\n2,900,20000\n",
+                   rows[i].trace, WS_NOISE_NONE, 0);
+        assert_int_equal(ws_replay_run(&result, &scene.task, &seer, 1, NULL), 0);
+        assert_int_equal(result.uses[0], rows[i].away);
+        assert_int_equal(result.uses[2], rows[i].here);
+        ws_replay_result_fini(&result);
+        scene_fini(&scene);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_replay_accuracy),
         cmocka_unit_test(test_replay_seed),
         cmocka_unit_test(test_replay_accounts_for_all),
+        cmocka_unit_test(test_replay_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
