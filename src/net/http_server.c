@@ -238,6 +238,15 @@ static enum MHD_Result begin(void **state, struct ws_http_server *server,
                   err.text);
 }
 
+/* What a request that is refused holds, others may have at once: they would be refused
+ * for it as well. */
+static void let_go(struct exchange *exchange)
+{
+    ws_body_fini(&exchange->body);
+    atomic_fetch_sub(&exchange->server->held, exchange->held_bytes);
+    exchange->held_bytes = 0;
+}
+
 /* Past the beginning of a body the library takes no reply, so what is too much is read
  * and forgotten, to be answered in the end; but not for ever. */
 static enum MHD_Result receive(struct exchange *exchange, const char *bytes, size_t *size)
@@ -250,7 +259,7 @@ static enum MHD_Result receive(struct exchange *exchange, const char *bytes, siz
         exchange->rc =
             ws_body_add(&exchange->body, bytes, *size, options->body_max, &exchange->err);
     if (exchange->rc != 0)
-        ws_body_fini(&exchange->body);
+        let_go(exchange);
     *size = 0;
     int64_t elapsed_s = (ws_clock_now_ns() - exchange->start_ns) / 1000000000;
     uint64_t allowed_s = options->grace_s + exchange->seen_bytes / TRICKLE_BYTES_PER_S;

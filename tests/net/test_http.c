@@ -341,7 +341,8 @@ static void test_overload(void **state)
             assert_true(callers[i].status == 200 || callers[i].status == 503);
             counts[callers[i].status == 200]++;
         }
-        assert_true(counts[1] >= 3);
+        /* Bytes may have been shared out so that none of them had enough. */
+        assert_true(counts[1] >= (by_bytes ? 1 : 3));
         /* What was held is given back. */
         struct caller last = {.url = url, .path = "/echo", .size = 300000};
         (void)call_once(&last);

@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -395,17 +396,20 @@ static void test_emulated_edge(void **state)
         assert_near(here.value[WS_ENERGY_J], here.value[WS_EDGE_ENERGY_J], 1e-12);
         ws_flight_destroy(flight);
     }
-    /* Work counts for each picture of a batch, a run's fixed 57.78 ms once. */
+    /* Work counts for each picture of a batch, a run's fixed 57.78 ms once; the least of
+     * several times, for a machine that is busy wakes late. */
     const struct ws_setting setting = {.value = {0, 1}};
-    double head_ms[2];
-    for (int many = 0; many < 2; many++) {
+    double head_ms[2] = {INFINITY, INFINITY};
+    for (int i = 0; i < 10; i++) {
+        int many = i % 2;
+        double joules = 0;
         struct ws_tensor batch = scene_input(many ? 31 : 1, 9);
         const struct ws_datum inputs = {.kind = WS_DATUM_TENSOR, .tensor = batch};
         struct ws_flight *flight = NULL;
         assert_int_equal(ws_executor_head(&flight, rig.executor, &setting, &inputs, NULL),
                          0);
-        assert_int_equal(ws_flight_head_energy(&head_ms[many], flight, NULL), 0);
-        head_ms[many] *= 1e3 / 4.26; /* W */
+        assert_int_equal(ws_flight_head_energy(&joules, flight, NULL), 0);
+        head_ms[many] = fmin(head_ms[many], 1e3 * joules / 4.26 /* W */);
         ws_flight_destroy(flight);
         ws_tensor_fini(&batch);
     }
