@@ -714,6 +714,7 @@ void ws_agent_probed(struct ws_agent *agent, size_t node, int rc, double bytes,
     const struct ws_peer_load *load = &agent->load;
     int is_second = peer->is_asked_again;
     peer->is_probed = peer->is_asked_again = 0;
+    peer->heard_ms = now_ms;
     if (rc != 0) {
         ws_breaker_fail(&peer->breaker, now_ms);
         return;
@@ -722,7 +723,6 @@ void ws_agent_probed(struct ws_agent *agent, size_t node, int rc, double bytes,
     if (peer->breaker.is_open)
         ws_link_forget(&peer->link);
     ws_breaker_succeed(&peer->breaker);
-    peer->heard_ms = now_ms;
     if (load->probe_ms_per_byte > 0)
         ws_link_observe_probe(&peer->link, load->probe_fixed_ms,
                               load->probe_ms_per_byte * bytes, took_ms, now_ms);

@@ -74,10 +74,11 @@ int ws_prober_step(struct ws_pilot *pilot)
 void ws_prober_connect(struct ws_pilot *pilot)
 {
     const struct ws_pilot_options *options = ws_pilot_options(pilot);
-    for (size_t n = 0; n < options->node_count; n++) {
-        if (ws_pilot_take_broken(pilot, n))
-            (void)ws_executor_warm(options->executor, options->nodes[n], ANSWER_MS, NULL);
-    }
+    size_t n = 0;
+    while (n < options->node_count && !ws_pilot_take_broken(pilot, n))
+        n++;
+    if (n < options->node_count)
+        (void)ws_executor_warm(options->executor, options->nodes[n], ANSWER_MS, NULL);
 }
 
 void ws_prober_look(struct ws_pilot *pilot, const struct ws_sysfs *fs)

@@ -11,8 +11,8 @@
 
 /* Probes one node that is due; 0 where none is. */
 int ws_prober_step(struct ws_pilot *pilot);
-/* Opens connections to nodes where they broke, or at the start, so that the next request
- * need not. Where that fails it is a request's or a probe's to find out. */
+/* Opens a connection to one node where it broke, or at the start, so that the next
+ * request need not. Where that fails it is a request's or a probe's to find out. */
 void ws_prober_connect(struct ws_pilot *pilot);
 /* Tells the agent how the edge is; `fs` may be NULL. */
 void ws_prober_look(struct ws_pilot *pilot, const struct ws_sysfs *fs);

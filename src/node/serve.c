@@ -456,8 +456,8 @@ static void *probe(void *user)
     unsigned step = 0;
     do {
         struct crew *crew = join(serve, 0);
-        while (ws_prober_step(crew->pilot))
-            ;
+        /* One at a time: nodes that hang must not keep it from seeing that it is over. */
+        (void)ws_prober_step(crew->pilot);
         ws_prober_connect(crew->pilot);
         if (step++ % LOOK_EVERY == 0)
             ws_prober_look(crew->pilot, serve->options.fs);
