@@ -200,8 +200,7 @@ int ws_executor_warm(struct ws_executor *executor, const char *url, int64_t time
     int rc = 0;
     if (ws_pool_has(executor->pool, url))
         return 0;
-    for (struct ws_executor_way *way = executor->ways; rc == 0 && way != NULL;
-         way = way->next) {
+    for (struct ws_executor_way *way = executor->ways; way != NULL; way = way->next) {
         struct ws_remote_options options = {
             .url = url, .identity = executor->identity, .timeout_ms = timeout_ms};
         struct ws_remote *remote = NULL;
@@ -211,6 +210,8 @@ int ws_executor_warm(struct ws_executor *executor, const char *url, int64_t time
         rc = ws_pool_take(&remote, executor->pool, &options, err);
         if (rc == 0)
             ws_pool_give(executor->pool, url, remote, 1);
+        else if (rc != WS_E_REMOTE && rc != WS_E_MISMATCH) /* a tail that it lacks */
+            break;
     }
     return rc;
 }

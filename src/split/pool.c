@@ -88,8 +88,9 @@ int ws_pool_take(struct ws_remote **out, struct ws_pool *pool,
                             : ws_remote_select(remote, options, err);
     if (rc == 0)
         *out = remote;
-    else
-        ws_pool_give(pool, options->url, remote, 0);
+    else /* a model that is not there says nothing against the connection */
+        ws_pool_give(pool, options->url, remote,
+                     rc == WS_E_REMOTE || rc == WS_E_MISMATCH);
     return rc;
 }
 
@@ -99,7 +100,7 @@ void ws_pool_give(struct ws_pool *pool, const char *url, struct ws_remote *remot
     pthread_mutex_lock(&pool->lock);
     struct node *node = node_of(pool, url);
     node->taken_count--;
-    if (is_good && node->idle_count < IDLE_MAX) {
+    if (is_good && remote != NULL && node->idle_count < IDLE_MAX) {
         node->idle[node->idle_count++] = remote;
         remote = NULL;
     }

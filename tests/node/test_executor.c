@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "net/listen.h"
+#include "net/shaper.h"
 #include "scene.h"
 #include "split/executor.h"
 #include "study/testbed.h"
@@ -279,6 +280,49 @@ static void test_loser_is_stopped(void **state)
     rig_fini(&rig);
 }
 
+/* After warming no request opens a connection or asks about a model: one comes in by way
+ * of this link, and every request is but one exchange. */
+static void test_warm(void **state)
+{
+    const struct scene *scene = *state;
+    struct rig rig;
+    struct ws_tensor tensor;
+    struct ws_shaper *link = NULL;
+    struct ws_shaper_count before, after;
+    char url[80];
+    const struct ws_shaper_options options = {.listen = "127.0.0.1:0",
+                                              .target = strstr(scene->url, "//") + 2};
+    assert_int_equal(rig_init(&rig, scene, NULL, KNOB("cut", "17, 39, 58"), NULL), 0);
+    for (uint16_t cut = 0; cut < 3; cut++) {
+        const struct ws_setting setting = {.value = {cut}};
+        assert_int_equal(ws_executor_prepare(rig.executor, &setting, 0, NULL), 0);
+    }
+    assert_int_equal(ws_executor_warm(rig.executor, "http://127.0.0.1:9", 1000, NULL),
+                     WS_E_IO);
+    assert_int_equal(ws_shaper_start(&link, &options, NULL), 0);
+    (void)snprintf(url, sizeof(url), "http://%s", ws_shaper_address(link));
+    for (int again = 0; again < 2; again++)
+        assert_int_equal(ws_executor_warm(rig.executor, url, 60000, NULL), 0);
+    const struct ws_datum input = input_datum(&tensor, 5);
+    ws_shaper_count(&before, link);
+    assert_int_equal(before.connections, 1);
+    for (uint16_t cut = 0; cut < 2; cut++) {
+        const struct ws_setting setting = {.value = {cut}};
+        struct ws_flight *flight = NULL;
+        assert_int_equal(ws_executor_head(&flight, rig.executor, &setting, &input, NULL),
+                         0);
+        assert_int_equal(ws_executor_remote(flight, url, 0, NULL), 0);
+        ws_flight_destroy(flight);
+    }
+    ws_shaper_count(&after, link);
+    assert_int_equal(after.connections, 1);
+    /* Two heads' tensors, 4608 and 1152 bytes, and two headers. */
+    assert_in_range(after.up_bytes - before.up_bytes, 5760, 5760 + 2 * 1000);
+    rig_fini(&rig);
+    ws_shaper_stop(link);
+    ws_tensor_fini(&tensor);
+}
+
 /* Head of one variant, tail of another: the same model under two names goes together, a
  * stranger only at the ends. */
 static void test_variants(void **state)
@@ -464,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_failed_then_elsewhere),
         cmocka_unit_test(test_first_answer_counts),
         cmocka_unit_test(test_loser_is_stopped),
+        cmocka_unit_test(test_warm),
         cmocka_unit_test(test_variants),
         cmocka_unit_test(test_engine_knobs),
         cmocka_unit_test(test_emulated_edge),
