@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "net/listen.h"
 #include "node/serve.h"
 #include "scene.h"
 #include "study/cluster_study.h"
@@ -476,6 +477,30 @@ static void test_serve_second_node(void **state)
     }
 }
 
+/* Nodes that accept and say nothing are probed again and again, each for longer than the
+ * time between two probes; that the daemon is to stop is seen all the same. */
+static void test_serve_stops_beside_silent_nodes(void **state)
+{
+    const struct scene *scene = *state;
+    struct ws_serve_crew crew = make_crew(scene, sends_nothing, 2, NULL);
+    struct outfit *outfit = crew.owner;
+    struct ws_listen silent[2];
+    char urls[2][80];
+    for (int n = 0; n < 2; n++) {
+        assert_int_equal(ws_listen_open(&silent[n], "127.0.0.1:0", 1, NULL), 0);
+        (void)snprintf(urls[n], sizeof(urls[n]), "http://%s", silent[n].text);
+        outfit->urls[n] = urls[n];
+    }
+    crew.pilot.agent.probe_ms = 10;
+    struct ws_serve *serve = start(&crew);
+    ws_clock_sleep_until(ws_clock_now_ns() + 200000000);
+    int64_t start_ns = ws_clock_now_ns();
+    ws_serve_stop(serve, 1000);
+    assert_true(ws_clock_now_ns() - start_ns < 60000000000);
+    for (int n = 0; n < 2; n++)
+        ws_listen_close(&silent[n]);
+}
+
 /* ---- many at once, while the plan is replaced ---- */
 
 struct client {
@@ -557,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_serve_refuses),
         cmocka_unit_test(test_serve_falls_back),
         cmocka_unit_test(test_serve_second_node),
+        cmocka_unit_test(test_serve_stops_beside_silent_nodes),
         cmocka_unit_test(test_serve_is_replaced),
     };
     return cmocka_run_group_tests(tests, scene_setup, scene_teardown);
