@@ -283,6 +283,88 @@ static void test_external_link_escapes(void **state)
     folder_remove(&folder);
 }
 
+enum { FILES = 9 };
+
+/* y = the sum of as many weights as there are files, each all of `digit`s in its own. */
+static void write_scattered_model(const struct folder *folder, const char *name)
+{
+    char names[FILES][8], locations[FILES][8], where[] = "location";
+    const char *inputs[FILES + 1] = {NULL};
+    const int64_t dims[] = {ROWS, COLUMNS};
+    Onnx__StringStringEntryProto entries[FILES], *lists[FILES];
+    struct ws_builder *b = NULL;
+    struct ws_buf buf;
+    assert_int_equal(ws_builder_create(&b, "g", 17, NULL), 0);
+    ws_builder_output(b, "y", WS_DTYPE_FP32, dims, 2);
+    for (int i = 0; i < FILES; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "w%d", i);
+        (void)snprintf(locations[i], sizeof(locations[i]), "w%d.bin", i);
+        inputs[i] = names[i];
+        ws_builder_weight(b, names[i], WS_DTYPE_FP32, dims, 2, some_weights());
+        char digits[ROWS * COLUMNS * sizeof(float)];
+        memset(digits, '0' + i, sizeof(digits));
+        assert_int_equal(
+            ws_file_write(in_folder(folder, locations[i]), digits, sizeof(digits), NULL),
+            0);
+    }
+    ws_builder_node(b, "Sum", "s", inputs, (const char *[]){"y", NULL});
+    ws_buf_init(&buf, 0);
+    assert_int_equal(ws_builder_pack(&buf, b, NULL), 0);
+    ws_builder_destroy(b);
+    Onnx__ModelProto *model =
+        onnx__model_proto__unpack(NULL, buf.size, (const uint8_t *)buf.data);
+    for (int i = 0; i < FILES; i++) {
+        Onnx__TensorProto *w = model->graph->initializer[i];
+        lists[i] = &entries[i];
+        onnx__string_string_entry_proto__init(&entries[i]);
+        entries[i].key = where;
+        entries[i].value = locations[i];
+        w->has_raw_data = 0;
+        w->n_external_data = 1;
+        w->external_data = &lists[i];
+        w->has_data_location = 1;
+        w->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    }
+    size_t size = onnx__model_proto__get_packed_size(model);
+    ws_buf_clear(&buf);
+    assert_int_equal(ws_buf_reserve(&buf, size, NULL), 0);
+    (void)onnx__model_proto__pack(model, (uint8_t *)buf.data);
+    for (int i = 0; i < FILES; i++) { /* what is ours is not to be freed with it */
+        model->graph->initializer[i]->n_external_data = 0;
+        model->graph->initializer[i]->external_data = NULL;
+    }
+    onnx__model_proto__free_unpacked(model, NULL);
+    assert_int_equal(ws_file_write(in_folder(folder, name), buf.data, size, NULL), 0);
+    ws_buf_fini(&buf);
+}
+
+/* More files than there is room for at first, each with its own weight. */
+static void test_external_many_files(void **state)
+{
+    (void)state;
+    struct folder folder = folder_create();
+    struct ws_error err = {0};
+    struct ws_model *model = NULL;
+    write_scattered_model(&folder, "external.onnx");
+    if (ws_model_open(&model, in_folder(&folder, "external.onnx"), &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(ws_model_weight_count(model), FILES);
+    for (size_t i = 0; i < FILES; i++) {
+        char name[8];
+        const struct ws_weight *w = ws_model_weight(model, i);
+        (void)snprintf(name, sizeof(name), "w%zu", i);
+        assert_string_equal(w->name, name);
+        assert_int_equal(w->size_bytes, ROWS * COLUMNS * sizeof(float));
+        assert_int_equal(w->data[0], '0' + i);
+        assert_int_equal(w->data[w->size_bytes - 1], '0' + i);
+        (void)snprintf(name, sizeof(name), "w%zu.bin", i);
+        assert_non_null(strstr(w->path, name));
+        (void)unlink(in_folder(&folder, name));
+    }
+    ws_model_close(model);
+    folder_remove(&folder);
+}
+
 static void test_external_too_short(void **state)
 {
     (void)state;
@@ -442,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_weights_anywhere),
         cmocka_unit_test(test_weights_export),
         cmocka_unit_test(test_external_link_escapes),
+        cmocka_unit_test(test_external_many_files),
         cmocka_unit_test(test_external_too_short),
         cmocka_unit_test(test_large_model_stays_small),
         cmocka_unit_test(test_external_beyond_2gb),
