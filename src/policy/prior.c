@@ -145,8 +145,8 @@ static int allocate(struct ws_prior *prior, struct ws_error *err)
     prior->room =
         calloc(5 * block + 4 * prior->width + 2 * prior->row_count, sizeof(float));
     prior->ones = calloc(factors, sizeof(float));
-    if (!whole || prior->curve == NULL || prior->is_even == NULL || prior->room == NULL ||
-        prior->ones == NULL)
+    if (!whole || prior->curve == NULL || prior->is_even == NULL ||
+        prior->floors[0] == NULL || prior->room == NULL || prior->ones == NULL)
         return ws_error_nomem(err);
     for (size_t i = 0; i < cells; i++)
         prior->terms[EDGE_MS][i] = prior->terms[JOULES][i] = INFINITY;

@@ -60,11 +60,30 @@ static void name_knobs(struct ws_plan *plan)
     }
 }
 
-/* The file of an agent that knows the plan's knobs and has learnt nothing. */
+static int table_expect(struct ws_evaluator *table, struct ws_outcome *out,
+                        const struct ws_setting *setting, const struct ws_conditions *now,
+                        struct ws_error *err)
+{
+    (void)table;
+    (void)now;
+    (void)err;
+    *out = (struct ws_outcome){.truth = WS_MODELLED};
+    ws_outcome_set(out, WS_LATENCY_MS, 10 + setting->value[0]);
+    ws_outcome_set(out, WS_ENERGY_J, 9 - setting->value[0]);
+    return 0;
+}
+
+static const struct ws_evaluator_ops table_ops = {.expect = table_expect};
+
+/* The file of an agent that knows the plan's knobs and a table, and has learnt nothing.
+ */
 static void save_agent(const char *path, const struct ws_plan *plan)
 {
-    const struct ws_learner_task task = {
-        .space = &plan->space, .cost = {10, 0}, .start = plan->entries[0].setting};
+    struct ws_evaluator table = {&table_ops, &plan->space};
+    const struct ws_learner_task task = {.space = &plan->space,
+                                         .cost = {10, 0},
+                                         .start = plan->entries[0].setting,
+                                         .table = &table};
     struct ws_learner *learner = NULL;
     assert_int_equal(ws_learner_dvfo.create(&learner, &task, NULL), 0);
     assert_int_equal(ws_dvfo_save(ws_dvfo_of(learner), path, NULL), 0);
