@@ -456,8 +456,10 @@ static void *probe(void *user)
     unsigned step = 0;
     do {
         struct crew *crew = join(serve, 0);
-        /* One at a time: nodes that hang must not keep it from seeing that it is over. */
-        (void)ws_prober_step(crew->pilot);
+        /* One, and what confirms it: nodes that hang must not keep this thread from
+         * seeing that it is over. */
+        if (ws_prober_step(crew->pilot))
+            (void)ws_prober_step(crew->pilot);
         ws_prober_connect(crew->pilot);
         if (step++ % LOOK_EVERY == 0)
             ws_prober_look(crew->pilot, serve->options.fs);
