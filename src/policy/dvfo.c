@@ -357,6 +357,9 @@ static void dvfo_observe(struct ws_learner *learner, const struct ws_view *view,
     (void)ws_outcome_get(&accuracy, outcome, WS_ACCURACY);
     struct ws_step step = {*view,         *next,          *setting,
                            (float)energy, (float)latency, (float)accuracy};
+    /* Of what the table lacks there is nothing to hold a cost against. */
+    if (self->prior != NULL && !ws_prior_has(self->prior, setting))
+        return;
     if (isfinite(latency))
         ws_dvfo_note_known(self, ws_setting_to_index(learner->task->space, setting));
     if (self->live.on) {

@@ -26,11 +26,12 @@ struct ws_adam {
     float second_scale; /* 1 / sqrt(1 - beta2^t) */
 };
 
-/* Costs of settings in rows: of setting (r, i), by weights w and with L = edge_scale *
- * edge + max(edge_scale
- * * beside, away) ms, no more than lost_ms, and E = joules + wait * max(away - beside,
- * 0), outer[r] * (weight + (late_weight where L is beyond the deadline))
- *     * (per_joule * E + per_ms * L + travel).
+/*
+ * Costs of settings in rows: of setting (r, i), by weights w,
+ *     L = edge_scale * edge + max(edge_scale * beside, away), at most lost_ms
+ *     E = joules + wait * max(away - beside, 0)
+ *     outer[r] * (weight + (late_weight where L is beyond the deadline))
+ *              * (per_joule * E + per_ms * L + travel)
  */
 struct ws_rows {
     size_t rows, width;                         /* width: a multiple of WS_GEMM_LANES */

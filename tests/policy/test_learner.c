@@ -290,6 +290,41 @@ static void test_dvfo_with_table_leaves_alone(void **state)
     ws_learner_destroy(learner);
 }
 
+/* A table that lacks a clock: that is never chosen, and being told of it (a policy may
+ * have fallen back on its plan) teaches nothing. */
+static int lacks_highest(struct ws_evaluator *self, const struct ws_setting *setting)
+{
+    (void)self;
+    return setting->value[0] < CLOCKS - 1;
+}
+
+static void test_live_ignores_what_the_table_lacks(void **state)
+{
+    const struct ws_evaluator_ops ops = {.evaluate = machine_evaluate,
+                                         .expect = machine_expect,
+                                         .has = lacks_highest,
+                                         .destroy = machine_destroy};
+    struct ws_evaluator table = {&ops, &space};
+    const struct ws_dvfo_safety safety = {INFINITY, 0.5};
+    struct ws_learner_task task = task_of(1);
+    (void)state;
+    task.no_prior = 0;
+    task.table = &table;
+    struct ws_learner *learner = with_table(&task);
+    assert_int_equal(ws_dvfo_go_live(ws_dvfo_of(learner), &safety, NULL), 0);
+    struct ws_view view = view_at(6, 0.1);
+    for (int i = 0; i < 200; i++) {
+        const struct ws_setting lacking = {{CLOCKS - 1, 1}};
+        struct ws_setting setting;
+        ws_learner_choose(learner, &setting, &view, 1);
+        assert_true(setting.value[0] < CLOCKS - 1);
+        struct ws_outcome outcome = outcome_of(&lacking, &view);
+        ws_learner_observe(learner, &view, &lacking, &outcome, &view);
+    }
+    assert_int_equal(ws_dvfo_tally(ws_dvfo_of(learner)).served, 0);
+    ws_learner_destroy(learner);
+}
+
 /* A machine whose two highest clocks are no faster than the third and draw twice as much:
  * live, from where the table puts it, the agent leaves them. */
 static void test_live_leaves_the_table(void **state)
@@ -602,6 +637,7 @@ int main(void)
         cmocka_unit_test(test_learners_regret),
         cmocka_unit_test(test_dvfo_true_table),
         cmocka_unit_test(test_dvfo_with_table_leaves_alone),
+        cmocka_unit_test(test_live_ignores_what_the_table_lacks),
         cmocka_unit_test(test_live_leaves_the_table),
         cmocka_unit_test(test_dvfo_learns_and_keeps),
         cmocka_unit_test(test_dvfo_same_seed_same_choices),
