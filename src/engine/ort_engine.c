@@ -101,15 +101,46 @@ static struct {
     int threads, spinning;
 } shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* What an environment needs once: an older runtime refuses a second allocator. */
+static OrtStatus *set_up_env(OrtEnv *env, const OrtMemoryInfo *cpu)
+{
+    OrtArenaCfg *arena = NULL;
+    /* Extend by what is asked for (1), not to the next power of two. */
+    const char *keys[] = {"arena_extend_strategy", "initial_chunk_size_bytes"};
+    const size_t values[] = {1, 1 << 20};
+    OrtStatus *status = ws_ort->DisableTelemetryEvents(env);
+    if (status == NULL)
+        status = ws_ort->CreateArenaCfgV2(keys, values, 2, &arena);
+    if (status == NULL)
+        status = ws_ort->CreateAndRegisterAllocator(env, cpu, arena);
+    if (arena != NULL)
+        ws_ort->ReleaseArenaCfg(arena);
+    return status;
+}
+
+/* The environment of the process, made and set up by the first who asks. */
+static OrtStatus *take_env(struct ws_engine *engine, const OrtThreadingOptions *threading)
+{
+    pthread_mutex_lock(&shared.lock);
+    OrtStatus *status = ws_ort->CreateEnvWithCustomLoggerAndGlobalThreadPools(
+        pass_on_log, NULL, ORT_LOGGING_LEVEL_WARNING, "wattshed", threading,
+        &engine->env);
+    if (status == NULL && shared.users++ == 0) {
+        shared.threads = engine->threads;
+        shared.spinning = engine->spinning;
+        status = set_up_env(engine->env, engine->cpu);
+    }
+    engine->has_own_pools =
+        engine->threads != shared.threads || engine->spinning != shared.spinning;
+    pthread_mutex_unlock(&shared.lock);
+    return status;
+}
+
 /* One pool of threads for all sessions: sixteen segments with a pool each would fight
  * over the cores, and spinning threads of the head would slow the tail. */
 static int create_env(struct ws_engine *engine, struct ws_error *err)
 {
     OrtThreadingOptions *threading = NULL;
-    OrtArenaCfg *arena = NULL;
-    /* Extend by what is asked for (1), not to the next power of two. */
-    const char *keys[] = {"arena_extend_strategy", "initial_chunk_size_bytes"};
-    const size_t values[] = {1, 1 << 20};
     int rc = ws_ort_check(ws_ort->CreateThreadingOptions(&threading), WS_E_RUNTIME,
                           "start the runtime", err);
     if (rc != 0)
@@ -119,31 +150,12 @@ static int create_env(struct ws_engine *engine, struct ws_error *err)
         status = ws_ort->SetGlobalInterOpNumThreads(threading, 1);
     if (status == NULL)
         status = ws_ort->SetGlobalSpinControl(threading, engine->spinning);
-    if (status == NULL) {
-        pthread_mutex_lock(&shared.lock);
-        status = ws_ort->CreateEnvWithCustomLoggerAndGlobalThreadPools(
-            pass_on_log, NULL, ORT_LOGGING_LEVEL_WARNING, "wattshed", threading,
-            &engine->env);
-        if (status == NULL && shared.users++ == 0) {
-            shared.threads = engine->threads;
-            shared.spinning = engine->spinning;
-        }
-        engine->has_own_pools =
-            engine->threads != shared.threads || engine->spinning != shared.spinning;
-        pthread_mutex_unlock(&shared.lock);
-    }
-    if (status == NULL)
-        status = ws_ort->DisableTelemetryEvents(engine->env);
-    if (status == NULL)
-        status = ws_ort->CreateArenaCfgV2(keys, values, 2, &arena);
     if (status == NULL)
         status = ws_ort->CreateMemoryInfo("Cpu", OrtArenaAllocator, 0, OrtMemTypeDefault,
                                           &engine->cpu);
     if (status == NULL)
-        status = ws_ort->CreateAndRegisterAllocator(engine->env, engine->cpu, arena);
+        status = take_env(engine, threading);
     rc = ws_ort_check(status, WS_E_RUNTIME, "start the runtime", err);
-    if (arena != NULL)
-        ws_ort->ReleaseArenaCfg(arena);
     ws_ort->ReleaseThreadingOptions(threading);
     return rc;
 }
