@@ -200,13 +200,20 @@ static enum MHD_Result begin(void **state, struct ws_http_server *server,
                              struct MHD_Connection *connection, const char *path,
                              const char *method)
 {
-    const union MHD_ConnectionInfo *context =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    const union MHD_ConnectionInfo *header =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    struct line *line = NULL;
+    size_t header_size = 0;
     struct ws_error err = {0};
+    /* Taken at once: from version 1 on the library answers the next question in the same
+     * place. */
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    if (info != NULL)
+        line = info->socket_context;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (info != NULL)
+        header_size = info->header_size;
     /* Without a line of its own the connection cannot be watched. */
-    if (context == NULL || context->socket_context == NULL)
+    if (line == NULL)
         return MHD_NO;
     struct exchange *exchange = calloc(1, sizeof(*exchange));
     char *copy = strdup(path);
@@ -217,14 +224,14 @@ static enum MHD_Result begin(void **state, struct ws_http_server *server,
     }
     exchange->server = server;
     exchange->connection = connection;
-    exchange->line = context->socket_context;
+    exchange->line = line;
     exchange->path = copy;
     exchange->start_ns = ws_clock_now_ns();
     *state = exchange;
     if (atomic_fetch_add(&server->in_flight, 1) >= server->options.requests_max)
         return refuse(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
                       "too many requests at once: try again later");
-    if (header != NULL && header->header_size > WS_HTTP_HEADERS_MAX)
+    if (header_size > WS_HTTP_HEADERS_MAX)
         return refuse(connection, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
                       "the header is too large");
     int rc = admit(exchange, method, &err);
@@ -370,22 +377,23 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **s
 static void open_line(struct ws_http_server *server, struct MHD_Connection *connection,
                       void **context)
 {
-    const union MHD_ConnectionInfo *fd =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const union MHD_ConnectionInfo *session =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     struct line *line = calloc(1, sizeof(*line));
     *context = NULL;
-    if (line == NULL || fd == NULL)
-        goto fail;
+    if (line == NULL)
+        return;
     if (server->options.tls != NULL) {
-        if (session == NULL)
-            goto fail;
-        line->files = ws_tls_attach(server->options.tls, session->tls_session);
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        if (info != NULL)
+            line->files = ws_tls_attach(server->options.tls, info->tls_session);
         if (line->files == NULL)
             goto fail;
     }
-    line->watched = ws_watch_add(server->watch, fd->connect_fd, until_header(server));
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info != NULL)
+        line->watched =
+            ws_watch_add(server->watch, info->connect_fd, until_header(server));
     if (line->watched != NULL) {
         *context = line;
         return;
