@@ -17,7 +17,8 @@
 #include "base/file.h"
 #include "net/access.h"
 
-enum { SERIAL_BYTES = 16, TOKEN_BYTES = 32, BACKDATE_S = 300 };
+/* Valid from a day before: boards without a battery for their clock wake up late. */
+enum { SERIAL_BYTES = 16, TOKEN_BYTES = 32, BACKDATE_S = 24 * 3600 };
 static const char ca_name[] = "ca";
 
 struct ws_keys {
@@ -131,8 +132,7 @@ static int set_serial(X509 *cert)
     return is_set;
 }
 
-/* A certificate that holds from a little ago, for clocks that differ. issuer NULL: it
- * signs itself later. */
+/* issuer NULL: the certificate signs itself later. */
 static X509 *begin_cert(const char *name, EVP_PKEY *key, X509 *issuer, long lifetime_s)
 {
     X509 *cert = X509_new();
