@@ -417,6 +417,19 @@ int ws_json_get_string(const char **out, const struct ws_json *object, const cha
     return rc != 0 ? rc : ws_json_string(out, &node, err);
 }
 
+int ws_json_get_text(char **out, const struct ws_json *object, const char *key,
+                     struct ws_error *err)
+{
+    const char *text = NULL;
+    int rc = ws_json_get_string(&text, object, key, err);
+    char *copy = rc == 0 ? strdup(text) : NULL;
+    if (rc == 0 && copy == NULL)
+        rc = ws_error_nomem(err);
+    if (rc == 0)
+        *out = copy;
+    return rc;
+}
+
 int ws_json_get_double(double *out, const struct ws_json *object, const char *key,
                        double min, double max, struct ws_error *err)
 {

@@ -82,6 +82,9 @@ int ws_json_doubles(double *out, const struct ws_json *list, size_t count, doubl
 /* The same for a member that must be there. */
 int ws_json_get_string(const char **out, const struct ws_json *object, const char *key,
                        struct ws_error *err);
+/* A copy, the caller's to free. */
+int ws_json_get_text(char **out, const struct ws_json *object, const char *key,
+                     struct ws_error *err);
 int ws_json_get_double(double *out, const struct ws_json *object, const char *key,
                        double min, double max, struct ws_error *err);
 int ws_json_get_i64(int64_t *out, const struct ws_json *object, const char *key,

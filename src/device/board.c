@@ -436,16 +436,6 @@ static int read_boundary(enum ws_boundary *out, const struct ws_json *root,
     return ws_json_fail(&node, WS_E_FORMAT, err, "\"%s\" is no boundary", word);
 }
 
-static int read_text(char **out, const struct ws_json *root, const char *key,
-                     struct ws_error *err)
-{
-    const char *text = NULL;
-    int rc = ws_json_get_string(&text, root, key, err);
-    if (rc == 0 && (*out = strdup(text)) == NULL)
-        rc = ws_error_nomem(err);
-    return rc;
-}
-
 static int read_head(struct ws_board *board, const struct ws_json *root,
                      struct ws_error *err)
 {
@@ -463,9 +453,9 @@ static int read_head(struct ws_board *board, const struct ws_json *root,
     if (rc == 0)
         rc = ws_json_get_i64(&version, root, "version", 1, 1, err);
     if (rc == 0)
-        rc = read_text(&board->name, root, "name", err);
+        rc = ws_json_get_text(&board->name, root, "name", err);
     if (rc == 0)
-        rc = read_text(&board->machine, root, "machine", err);
+        rc = ws_json_get_text(&board->machine, root, "machine", err);
     return rc == 0 ? read_boundary(&board->boundary, root, err) : rc;
 }
 

@@ -18,16 +18,6 @@ struct ws_machine {
     struct ws_space space;
 };
 
-static int read_text(char **out, const struct ws_json *root, const char *key,
-                     struct ws_error *err)
-{
-    const char *text = NULL;
-    int rc = ws_json_get_string(&text, root, key, err);
-    if (rc == 0 && (*out = strdup(text)) == NULL)
-        rc = ws_error_nomem(err);
-    return rc;
-}
-
 /* The knobs without "now", which a space does not know. */
 static int read_knobs(struct ws_machine *machine, const struct ws_json *root,
                       struct ws_error *err)
@@ -60,9 +50,9 @@ static int read_description(struct ws_machine *machine,
     if (rc != 0)
         return rc;
     struct ws_json root = ws_json_root(&doc);
-    rc = read_text(&machine->name, &root, "machine", err);
+    rc = ws_json_get_text(&machine->name, &root, "machine", err);
     if (rc == 0)
-        rc = read_text(&energy, &root, "energy", err);
+        rc = ws_json_get_text(&energy, &root, "energy", err);
     if (rc == 0) {
         machine->knows_energy = strcmp(energy, "unknown") != 0;
         machine->truth =

@@ -431,9 +431,7 @@ static int read_plan(struct ws_plan *out, const struct ws_json *root,
                          "version %" PRId64 " is newer than %d, which this program reads",
                          version, WS_PLAN_VERSION);
     if (rc == 0)
-        rc = ws_json_get_string(&text, root, "testbed", err);
-    if (rc == 0 && (out->testbed = strdup(text)) == NULL)
-        rc = ws_error_nomem(err);
+        rc = ws_json_get_text(&out->testbed, root, "testbed", err);
     if (rc == 0)
         rc = ws_json_member(&knobs, root, "knobs", err);
     if (rc == 0)

@@ -161,9 +161,7 @@ int ws_oip_model_parse(struct ws_oip_model *out, const void *body, size_t size,
     if (rc != 0)
         return rc;
     struct ws_json root = ws_json_root(&doc);
-    rc = ws_json_get_string(&text, &root, "name", err);
-    if (rc == 0 && (model.name = strdup(text)) == NULL)
-        rc = ws_error_nomem(err);
+    rc = ws_json_get_text(&model.name, &root, "name", err);
     if (rc == 0)
         rc = parse_ports(&model.inputs, &model.input_count, &root, "inputs", err);
     if (rc == 0)
