@@ -111,9 +111,11 @@ void ws_local_close(struct ws_local *local)
 static int measure(struct ws_energy *out, struct ws_error *why, struct ws_local *local,
                    int64_t start_ns, int64_t end_ns)
 {
-    return local != NULL && local->metering != NULL &&
-           ws_sampler_energy(out, ws_metering_sampler(local->metering), 0, start_ns,
-                             end_ns, why) == 0;
+    if (local == NULL || local->metering == NULL)
+        return 0;
+    struct ws_sampler *sampler = ws_metering_sampler(local->metering);
+    ws_sampler_wait(sampler, 0, end_ns);
+    return ws_sampler_energy(out, sampler, 0, start_ns, end_ns, why) == 0;
 }
 
 void ws_local_print(struct ws_local *local, int64_t start_ns, int64_t end_ns,

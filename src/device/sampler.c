@@ -163,6 +163,21 @@ int ws_sampler_energy(struct ws_energy *out, struct ws_sampler *sampler, size_t 
     return rc;
 }
 
+void ws_sampler_wait(struct ws_sampler *sampler, size_t index, int64_t time_ns)
+{
+    struct channel *channel = &sampler->channels[index];
+    int64_t until_ns = time_ns + (int64_t)(3e9 * channel->meter->info.interval_s);
+    int64_t first_ns = 0;
+    int64_t last_ns = time_ns - 1;
+    while (last_ns < time_ns && ws_clock_now_ns() < until_ns) {
+        pthread_mutex_lock(&sampler->lock);
+        (void)ws_track_span(&first_ns, &last_ns, channel->track);
+        pthread_mutex_unlock(&sampler->lock);
+        if (last_ns < time_ns)
+            ws_clock_sleep_until(ws_clock_now_ns() + sampler->period_ns / 2);
+    }
+}
+
 int ws_sampler_power(double *out_w, struct ws_sampler *sampler, size_t index,
                      int64_t window_ns, struct ws_error *err)
 {

@@ -1,7 +1,8 @@
 /*
  * Several meters at once, read by one thread at a steady pace, each into its track. Any
  * thread may ask for the energy of a window; where the window ends after the last sample,
- * a reading is taken on the spot. The meters must outlive the sampler and are its alone
+ * a reading is taken on the spot, and what a slow counter has not told yet is taken to go
+ * on as before (track.h); who has time waits for it. The meters must outlive the sampler and are its alone
  * meanwhile.
  */
 #ifndef WS_DEVICE_SAMPLER_H
@@ -31,6 +32,8 @@ void ws_sampler_destroy(struct ws_sampler *sampler);
  * reading failed, that one's code and line. */
 int ws_sampler_energy(struct ws_energy *out, struct ws_sampler *sampler, size_t index,
                       int64_t start_ns, int64_t end_ns, struct ws_error *err);
+/* Waits until the meter has told of that time, at most three of its intervals. */
+void ws_sampler_wait(struct ws_sampler *sampler, size_t index, int64_t time_ns);
 /* Mean power over the last `window_ns`: of an idle machine, its baseline. */
 int ws_sampler_power(double *out_w, struct ws_sampler *sampler, size_t index,
                      int64_t window_ns, struct ws_error *err);

@@ -15,7 +15,8 @@ struct ws_track {
     struct sample *ring;
     size_t first;
     size_t count;
-    int is_lost; /* since the last sample */
+    int is_lost;     /* since the last sample */
+    int64_t seen_ns; /* the last reading, whether it was new or not */
 };
 
 int ws_track_create(struct ws_track **out, const struct ws_track_options *options,
@@ -72,8 +73,10 @@ int ws_track_add(struct ws_track *track, int64_t time_ns, double value,
             return ws_error_set(err, WS_E_MISMATCH,
                                 "a sample %" PRId64 " ns before the last one", -apart_ns);
         int is_same = track->options.is_counter && value == last->value;
-        if (is_same && !track->is_lost && apart_ns < track->options.refresh_ns)
+        if (is_same && !track->is_lost && apart_ns < track->options.refresh_ns) {
+            track->seen_ns = time_ns;
             return 0;
+        }
         int is_gap = track->is_lost ||
                      (track->options.gap_ns > 0 && apart_ns > track->options.gap_ns) ||
                      (track->options.is_counter && value < last->value);
@@ -81,6 +84,7 @@ int ws_track_add(struct ws_track *track, int64_t time_ns, double value,
         sample.total_j = last->total_j + (is_gap ? 0 : between(track, last, &sample));
     }
     track->is_lost = 0;
+    track->seen_ns = time_ns;
     if (track->count == track->options.capacity)
         track->first = (track->first + 1) % track->options.capacity;
     else
@@ -109,12 +113,23 @@ static size_t find(const struct ws_track *track, int64_t time_ns)
     return low;
 }
 
-/* total_j at any time within the track. */
+/* Whether a counter was seen unchanged then, with a whole stretch before. */
+static int is_open_until(const struct ws_track *track, int64_t time_ns)
+{
+    return track->options.is_counter && track->count > 1 && !track->is_lost &&
+           time_ns <= track->seen_ns &&
+           at(track, track->count - 2)->gaps == at(track, track->count - 1)->gaps;
+}
+
+/* total_j at any time within the track; after its last sample (is_open_until) as in the
+ * stretch before that. */
 static double total_at(const struct ws_track *track, size_t index, int64_t time_ns)
 {
+    if (at(track, index)->time_ns == time_ns)
+        return at(track, index)->total_j;
+    if (index + 1 == track->count)
+        index--;
     const struct sample *a = at(track, index);
-    if (a->time_ns == time_ns)
-        return a->total_j;
     const struct sample *b = at(track, index + 1);
     double whole_s = seconds(a->time_ns, b->time_ns);
     double part_s = seconds(a->time_ns, time_ns);
@@ -136,14 +151,15 @@ int ws_track_energy(struct ws_energy *out, const struct ws_track *track, int64_t
         return ws_error_set(err, WS_E_UNKNOWN,
                             "the window starts %.3f s before the track",
                             seconds(start_ns, at(track, 0)->time_ns));
-    if (end_ns > last->time_ns)
+    if (end_ns > last->time_ns && !is_open_until(track, end_ns))
         return ws_error_set(err, WS_E_UNKNOWN, "the window ends %.3f s after the track",
                             seconds(last->time_ns, end_ns));
     size_t i = find(track, start_ns);
     size_t j = find(track, end_ns);
     /* The stretch after sample j counts only where the window reaches into it. */
-    uint64_t gaps =
-        at(track, j)->time_ns == end_ns ? at(track, j)->gaps : at(track, j + 1)->gaps;
+    uint64_t gaps = at(track, j)->time_ns == end_ns || j + 1 == track->count
+                        ? at(track, j)->gaps
+                        : at(track, j + 1)->gaps;
     if (gaps != at(track, i)->gaps)
         return ws_error_set(err, WS_E_UNKNOWN, "samples are missing in the window");
     out->energy_j = total_at(track, j, end_ns) - total_at(track, i, start_ns);

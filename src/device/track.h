@@ -3,7 +3,8 @@
  * by the trapezoid rule, with the line between two samples cut where the window cuts it;
  * a counter's joules are spread evenly between two changes of its value, which is the
  * correction for windows shorter than its interval: it would read 0 in most of them and
- * too much in the rest. Where a sample was lost, or two are too far apart to mean
+ * too much in the rest. What it has not told yet, while it is seen unchanged, goes on as in
+ * the stretch before. Where a sample was lost, or two are too far apart to mean
  * anything, the energy is WS_E_UNKNOWN and never 0. A ring of fixed size; the oldest
  * sample goes first. Adding allocates nothing. The caller locks.
  */

@@ -26,7 +26,7 @@ struct ws_engine_value; /* a tensor, a sequence, or an empty optional, in the ru
 struct ws_engine_options {
     int threads;  /* intra-op threads, 0: one for each core this process may use */
     int spinning; /* whether idle threads spin: faster by a little, burns energy */
-    const char *provider; /* NULL or "CPU", else "CUDA", "ACL", "XNNPACK", ... */
+    const char *provider; /* NULL or "CPU", else "CUDA", "WebGPU", "XNNPACK", ... */
     const char *const *provider_options; /* key, value, ..., NULL; may be NULL */
 };
 

@@ -23,6 +23,7 @@ struct ws_engine {
     int spinning;
     int has_own_pools; /* its sessions bring their threads, one pool each */
     char *provider;    /* NULL: the CPU */
+    int is_webgpu;     /* a graphics card of any maker, through Vulkan */
     char **provider_options;
     size_t provider_option_count; /* pairs */
     char version[64];
@@ -36,9 +37,17 @@ struct ws_pack {
 int ws_ort_check(OrtStatus *status, int code, const char *what, struct ws_error *err);
 
 /* Session options with the engine's threads, provider, arena and the source's level.
- * Released with ws_ort->ReleaseSessionOptions. */
+ * is_written: the graph goes to a file, so a provider that prefers another layout than
+ * ONNX's leaves it alone; sessions of what was written turn to it as they load. Released
+ * with ws_ort->ReleaseSessionOptions. */
 int ws_ort_session_options(OrtSessionOptions **out, const struct ws_engine *engine,
-                           enum ws_level level, int keep_layout, struct ws_error *err);
+                           enum ws_level level, int keep_layout, int is_written,
+                           struct ws_error *err);
+
+/* Around whatever reaches the provider's device: WebGPU's is one for the process, and two
+ * threads in it, even with sessions of their own, crash it. Others need no turns. */
+void ws_ort_begin_turn(const struct ws_engine *engine);
+void ws_ort_end_turn(const struct ws_engine *engine);
 
 /* WS_DTYPE_UNDEFINED for a type we have no number for. */
 enum ws_dtype ws_ort_dtype(int ort_type);

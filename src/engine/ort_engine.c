@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "engine/ort.h"
@@ -67,13 +68,43 @@ static int usable_cores(void)
     return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+/* As the runtime wants them spelt; its own list of what it has spells some otherwise. */
+static const char *const provider_names[] = {
+    "CPU", "CUDA", "WebGPU", "XNNPACK", "QNN", "SNPE", "OpenVINO", "AZURE", "VitisAI"};
+
+static const char *spell_provider(const char *name)
+{
+    for (size_t i = 0; i < sizeof(provider_names) / sizeof(provider_names[0]); i++) {
+        if (strcasecmp(name, provider_names[i]) == 0)
+            return provider_names[i];
+    }
+    return name;
+}
+
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+void ws_ort_begin_turn(const struct ws_engine *engine)
+{
+    if (engine->is_webgpu)
+        pthread_mutex_lock(&turn);
+}
+
+void ws_ort_end_turn(const struct ws_engine *engine)
+{
+    if (engine->is_webgpu)
+        pthread_mutex_unlock(&turn);
+}
+
 /* Keeps the provider and its options for every session to come. */
 static int copy_provider(struct ws_engine *engine,
                          const struct ws_engine_options *options, struct ws_error *err)
 {
-    if (options->provider == NULL || strcmp(options->provider, "CPU") == 0)
+    const char *name =
+        options->provider == NULL ? "CPU" : spell_provider(options->provider);
+    if (strcmp(name, "CPU") == 0)
         return 0;
-    engine->provider = strdup(options->provider);
+    engine->provider = strdup(name);
+    engine->is_webgpu = strcmp(name, "WebGPU") == 0;
     size_t count = 0;
     const char *const *pairs = options->provider_options;
     while (pairs != NULL && pairs[count] != NULL)
@@ -213,7 +244,7 @@ int ws_engine_create(struct ws_engine **out, const struct ws_engine_options *opt
     if (rc == 0 && engine->provider != NULL) {
         /* Fail now, with the provider's name, and not at the first request. */
         OrtSessionOptions *probe = NULL;
-        rc = ws_ort_session_options(&probe, engine, WS_LEVEL_NONE, 0, err);
+        rc = ws_ort_session_options(&probe, engine, WS_LEVEL_NONE, 0, 0, err);
         if (rc == 0)
             ws_ort->ReleaseSessionOptions(probe);
     }
@@ -284,15 +315,19 @@ int ws_engine_providers(char ***out, size_t *count, const struct ws_engine *engi
     return block == NULL ? ws_error_nomem(err) : 0;
 }
 
-static OrtStatus *add_provider(OrtSessionOptions *options, const struct ws_engine *engine)
+static OrtStatus *add_provider(OrtSessionOptions *options, const struct ws_engine *engine,
+                               int is_written)
 {
-    size_t count = engine->provider_option_count;
-    const char *keys[32], *values[32];
-    if (count > sizeof(keys) / sizeof(keys[0]))
-        count = sizeof(keys) / sizeof(keys[0]);
-    for (size_t i = 0; i < count; i++) {
-        keys[i] = engine->provider_options[2 * i];
-        values[i] = engine->provider_options[2 * i + 1];
+    enum { OPTIONS_MAX = 32 };
+    const char *keys[OPTIONS_MAX], *values[OPTIONS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < engine->provider_option_count && count < OPTIONS_MAX; i++) {
+        keys[count] = engine->provider_options[2 * i];
+        values[count++] = engine->provider_options[2 * i + 1];
+    }
+    if (is_written && engine->is_webgpu && count < OPTIONS_MAX) {
+        keys[count] = "preferredLayout"; /* of two the last holds */
+        values[count++] = "NCHW";
     }
     if (strcmp(engine->provider, "CUDA") != 0)
         return ws_ort->SessionOptionsAppendExecutionProvider(options, engine->provider,
@@ -324,7 +359,8 @@ static OrtStatus *choose_threads(OrtSessionOptions *options,
 }
 
 int ws_ort_session_options(OrtSessionOptions **out, const struct ws_engine *engine,
-                           enum ws_level level, int keep_layout, struct ws_error *err)
+                           enum ws_level level, int keep_layout, int is_written,
+                           struct ws_error *err)
 {
     OrtSessionOptions *options = NULL;
     OrtStatus *status = ws_ort->CreateSessionOptions(&options);
@@ -342,8 +378,10 @@ int ws_ort_session_options(OrtSessionOptions **out, const struct ws_engine *engi
         status = ws_ort->AddSessionConfigEntry(options, "session.qdqisint8allowed", "1");
     int rc = ws_ort_check(status, WS_E_RUNTIME, "set session options", err);
     if (rc == 0 && engine->provider != NULL) {
-        rc = ws_ort_check(add_provider(options, engine), WS_E_UNSUPPORTED,
-                          engine->provider, err);
+        ws_ort_begin_turn(engine);
+        status = add_provider(options, engine, is_written);
+        ws_ort_end_turn(engine);
+        rc = ws_ort_check(status, WS_E_UNSUPPORTED, engine->provider, err);
         if (rc != 0)
             ws_error_context(err, "execution provider");
     }
@@ -366,7 +404,7 @@ int ws_engine_optimise(struct ws_engine *engine, const char *model_path,
         return ws_error_set(err, WS_E_LIMIT, "%s: path too long", dir);
     OrtSessionOptions *options = NULL;
     OrtSession *session = NULL;
-    int rc = ws_ort_session_options(&options, engine, level, keep_layout, err);
+    int rc = ws_ort_session_options(&options, engine, level, keep_layout, 1, err);
     if (rc != 0)
         return rc;
     OrtStatus *status = ws_ort->SetOptimizedModelFilePath(options, path);
@@ -382,11 +420,13 @@ int ws_engine_optimise(struct ws_engine *engine, const char *model_path,
         status = ws_ort->AddSessionConfigEntry(
             options, "session.optimized_model_external_initializers_min_size_in_bytes",
             EXTERNAL_BYTES_MIN);
+    ws_ort_begin_turn(engine);
     if (status == NULL)
         status = ws_ort->CreateSession(engine->env, model_path, options, &session);
     rc = ws_ort_check(status, WS_E_RUNTIME, model_path, err);
     if (session != NULL)
         ws_ort->ReleaseSession(session);
+    ws_ort_end_turn(engine);
     ws_ort->ReleaseSessionOptions(options);
     return rc;
 }

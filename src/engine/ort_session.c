@@ -5,6 +5,7 @@
 
 struct ws_session {
     OrtSession *session;
+    const struct ws_engine *engine;
     struct ws_io_type *inputs, *outputs;
     size_t input_count, output_count;
     /* The names once more, in the form the runtime's Run wants. */
@@ -130,7 +131,8 @@ static int describe_session(struct ws_session *session, struct ws_error *err)
     return rc;
 }
 
-/* Hands the weights to the options; the runtime uses them where they lie. */
+/* Hands the weights to the options; on the processor the runtime uses them where they
+ * lie, another provider copies them to its own memory. */
 static int share_weights(struct ws_session *session, OrtSessionOptions *options,
                          const struct ws_engine *engine,
                          const struct ws_session_source *source, struct ws_error *err)
@@ -146,8 +148,13 @@ static int share_weights(struct ws_session *session, OrtSessionOptions *options,
         if (rc != 0)
             return ws_error_context(err, "weight \"%s\"", weight->name);
         session->shared[session->shared_count++] = value;
-        rc = ws_ort_check(ws_ort->AddInitializer(options, weight->name, value),
-                          WS_E_RUNTIME, "share a weight", err);
+        /* Another provider takes an AddInitializer for weights of the processor only. */
+        OrtStatus *status =
+            engine->provider == NULL
+                ? ws_ort->AddInitializer(options, weight->name, value)
+                : ws_ort->AddExternalInitializers(options, &weight->name,
+                                                  (const OrtValue *const *)&value, 1);
+        rc = ws_ort_check(status, WS_E_RUNTIME, "share a weight", err);
         if (rc != 0)
             return rc;
     }
@@ -198,16 +205,20 @@ int ws_session_create(struct ws_session **out, struct ws_engine *engine,
     struct ws_session *session = calloc(1, sizeof(*session));
     if (session == NULL)
         return ws_error_nomem(err);
-    int rc =
-        ws_ort_session_options(&options, engine, source->level, source->keep_layout, err);
+    session->engine = engine;
+    int rc = ws_ort_session_options(&options, engine, source->level, source->keep_layout,
+                                    0, err);
     if (rc == 0)
         rc = share_weights(session, options, engine, source, err);
     if (rc == 0)
         rc = ws_ort_check(apply_source_options(options, source), WS_E_RUNTIME,
                           "set session options", err);
-    if (rc == 0)
-        rc = ws_ort_check(open_session(&session->session, engine, options, source),
-                          WS_E_RUNTIME, "load", err);
+    if (rc == 0) {
+        ws_ort_begin_turn(engine);
+        OrtStatus *status = open_session(&session->session, engine, options, source);
+        ws_ort_end_turn(engine);
+        rc = ws_ort_check(status, WS_E_RUNTIME, "load", err);
+    }
     if (rc == 0)
         rc = describe_session(session, err);
     if (options != NULL)
@@ -231,8 +242,11 @@ void ws_session_destroy(struct ws_session *session)
 {
     if (session == NULL)
         return;
-    if (session->session != NULL)
+    if (session->session != NULL) {
+        ws_ort_begin_turn(session->engine);
         ws_ort->ReleaseSession(session->session);
+        ws_ort_end_turn(session->engine);
+    }
     for (size_t i = 0; i < session->shared_count; i++)
         ws_ort->ReleaseValue(session->shared[i]);
     free(session->shared);
@@ -266,9 +280,11 @@ const struct ws_io_type *ws_session_output(const struct ws_session *session, siz
 int ws_session_run(struct ws_session *session, struct ws_engine_value *const *inputs,
                    struct ws_engine_value **outputs, struct ws_error *err)
 {
+    ws_ort_begin_turn(session->engine);
     OrtStatus *status =
         ws_ort->Run(session->session, NULL, session->input_names,
                     (const OrtValue *const *)inputs, session->input_count,
                     session->output_names, session->output_count, (OrtValue **)outputs);
+    ws_ort_end_turn(session->engine);
     return ws_ort_check(status, WS_E_RUNTIME, "run", err);
 }

@@ -82,6 +82,39 @@ static void test_counter_short_windows(void **state)
     ws_track_destroy(track);
 }
 
+/* The same counter, asked before it tells: an energy at a reply's time. */
+static void test_counter_open_end(void **state)
+{
+    struct ws_track *track = make(1000, 1, 0, SECOND);
+    struct ws_energy out;
+    const int64_t ms = 1000000;
+    (void)state;
+    assert_int_equal(ws_track_add(track, 0, 0, NULL), 0);
+    assert_int_equal(ws_track_add(track, 50 * ms, 0, NULL), 0);
+    /* No stretch yet that tells a power. */
+    assert_int_equal(ws_track_energy(&out, track, 10 * ms, 20 * ms, NULL), WS_E_UNKNOWN);
+    assert_int_equal(ws_track_add(track, 100 * ms, 0.7, NULL), 0);
+    assert_int_equal(ws_track_add(track, 150 * ms, 0.7, NULL), 0);
+    assert_int_equal(ws_track_energy(&out, track, 120 * ms, 130 * ms, NULL), 0);
+    assert_near(out.energy_j, 0.07, 1e-9);
+    assert_true(out.is_interpolated);
+    assert_int_equal(ws_track_energy(&out, track, 50 * ms, 150 * ms, NULL), 0);
+    assert_near(out.energy_j, 0.7, 1e-9);
+    assert_false(out.is_interpolated);
+    /* Nobody looked after 150 ms; then it tells, and what it tells holds. */
+    assert_int_equal(ws_track_energy(&out, track, 120 * ms, 151 * ms, NULL),
+                     WS_E_UNKNOWN);
+    assert_int_equal(ws_track_add(track, 200 * ms, 2.7, NULL), 0);
+    assert_int_equal(ws_track_energy(&out, track, 120 * ms, 130 * ms, NULL), 0);
+    assert_near(out.energy_j, 0.2, 1e-9);
+    /* A reading that fails leaves the end unknown. */
+    assert_int_equal(ws_track_add(track, 250 * ms, 2.7, NULL), 0);
+    ws_track_lose(track);
+    assert_int_equal(ws_track_energy(&out, track, 210 * ms, 220 * ms, NULL),
+                     WS_E_UNKNOWN);
+    ws_track_destroy(track);
+}
+
 static void test_unknown_windows(void **state)
 {
     struct ws_track *track = make(4, 0, 2 * SECOND, 0);
@@ -410,6 +443,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_power_ramp),
         cmocka_unit_test(test_counter_short_windows),
+        cmocka_unit_test(test_counter_open_end),
         cmocka_unit_test(test_unknown_windows),
         cmocka_unit_test(test_ledger_by_hand),
         cmocka_unit_test(test_ledger_adds_up),

@@ -61,7 +61,8 @@ static void test_every_engine_has_its_threads(void **state)
             if (i > 0 || round > 0)
                 assert_int_equal(pool, i == 0 ? 2 : 0);
             assert_int_equal(
-                ws_ort_session_options(&options, engines[i], WS_LEVEL_BASIC, 0, NULL), 0);
+                ws_ort_session_options(&options, engines[i], WS_LEVEL_BASIC, 0, 0, NULL),
+                0);
             spinning_of(spinning, sizeof(spinning), options);
             assert_string_equal(spinning, rows[i].spinning);
             before = count_threads();
