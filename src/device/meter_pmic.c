@@ -127,6 +127,7 @@ int ws_meter_pmic_create(struct ws_meter **out, const char *const *argv,
         .counts = "the whole board but what its USB and HATs draw from 5 V",
         .boundary = WS_BOUNDARY_BOARD,
         .truth = WS_MEASURED,
+        .interval_s = 0.5, /* a reading is a process, so not too many of them */
         .resolution = 0.001,
     };
     int rc = ws_meter_read(&pmic->base, &reading, err);

@@ -1,9 +1,10 @@
 /*
  * Several meters at once, read by one thread at a steady pace, each into its track. Any
- * thread may ask for the energy of a window; where the window ends after the last sample,
- * a reading is taken on the spot, and what a slow counter has not told yet is taken to go
- * on as before (track.h); who has time waits for it. The meters must outlive the sampler and are its alone
- * meanwhile.
+ * thread may ask for the energy of a window. Where the window ends after the last sample,
+ * a reading is taken on the spot; not of a meter slower than the pace, which would say
+ * nothing new and may take long (a card 4 ms, a plug a round trip): what it told last
+ * goes on (track.h), and who has time waits for what it says. Nobody who asks waits for
+ * another's reading. The meters must outlive the sampler and are its alone meanwhile.
  */
 #ifndef WS_DEVICE_SAMPLER_H
 #define WS_DEVICE_SAMPLER_H

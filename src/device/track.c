@@ -15,8 +15,7 @@ struct ws_track {
     struct sample *ring;
     size_t first;
     size_t count;
-    int is_lost;     /* since the last sample */
-    int64_t seen_ns; /* the last reading, whether it was new or not */
+    int is_lost; /* since the last sample */
 };
 
 int ws_track_create(struct ws_track **out, const struct ws_track_options *options,
@@ -73,10 +72,8 @@ int ws_track_add(struct ws_track *track, int64_t time_ns, double value,
             return ws_error_set(err, WS_E_MISMATCH,
                                 "a sample %" PRId64 " ns before the last one", -apart_ns);
         int is_same = track->options.is_counter && value == last->value;
-        if (is_same && !track->is_lost && apart_ns < track->options.refresh_ns) {
-            track->seen_ns = time_ns;
+        if (is_same && !track->is_lost && apart_ns < track->options.refresh_ns)
             return 0;
-        }
         int is_gap = track->is_lost ||
                      (track->options.gap_ns > 0 && apart_ns > track->options.gap_ns) ||
                      (track->options.is_counter && value < last->value);
@@ -84,7 +81,6 @@ int ws_track_add(struct ws_track *track, int64_t time_ns, double value,
         sample.total_j = last->total_j + (is_gap ? 0 : between(track, last, &sample));
     }
     track->is_lost = 0;
-    track->seen_ns = time_ns;
     if (track->count == track->options.capacity)
         track->first = (track->first + 1) % track->options.capacity;
     else
@@ -113,24 +109,27 @@ static size_t find(const struct ws_track *track, int64_t time_ns)
     return low;
 }
 
-/* Whether a counter was seen unchanged then, with a whole stretch before. */
+/* Whether what came last still holds then; of a counter the stretch that ends there. */
 static int is_open_until(const struct ws_track *track, int64_t time_ns)
 {
-    return track->options.is_counter && track->count > 1 && !track->is_lost &&
-           time_ns <= track->seen_ns &&
-           at(track, track->count - 2)->gaps == at(track, track->count - 1)->gaps;
+    const struct sample *last = at(track, track->count - 1);
+    if (track->is_lost || time_ns >= last->time_ns + track->options.refresh_ns)
+        return 0;
+    return !track->options.is_counter ||
+           (track->count > 1 && at(track, track->count - 2)->gaps == last->gaps);
 }
 
-/* total_j at any time within the track; after its last sample (is_open_until) as in the
- * stretch before that. */
+/* total_j at any time within the track, or until which it is open. */
 static double total_at(const struct ws_track *track, size_t index, int64_t time_ns)
 {
-    if (at(track, index)->time_ns == time_ns)
-        return at(track, index)->total_j;
-    if (index + 1 == track->count)
-        index--;
-    const struct sample *a = at(track, index);
-    const struct sample *b = at(track, index + 1);
+    const struct sample *from = at(track, index);
+    int is_after = index + 1 == track->count;
+    if (from->time_ns == time_ns)
+        return from->total_j;
+    if (is_after && !track->options.is_counter)
+        return from->total_j + from->value * seconds(from->time_ns, time_ns);
+    const struct sample *a = at(track, index - (size_t)is_after);
+    const struct sample *b = at(track, index + 1 - (size_t)is_after);
     double whole_s = seconds(a->time_ns, b->time_ns);
     double part_s = seconds(a->time_ns, time_ns);
     if (track->options.is_counter)

@@ -3,10 +3,11 @@
  * by the trapezoid rule, with the line between two samples cut where the window cuts it;
  * a counter's joules are spread evenly between two changes of its value, which is the
  * correction for windows shorter than its interval: it would read 0 in most of them and
- * too much in the rest. What it has not told yet, while it is seen unchanged, goes on as in
- * the stretch before. Where a sample was lost, or two are too far apart to mean
- * anything, the energy is WS_E_UNKNOWN and never 0. A ring of fixed size; the oldest
- * sample goes first. Adding allocates nothing. The caller locks.
+ * too much in the rest. A meter slower than its reader still holds what it told last for
+ * a while, watts as they are, a counter's joules as in the stretch before. Where a sample
+ * was lost, or two are too far apart to mean anything, the energy is WS_E_UNKNOWN and
+ * never 0. A ring of fixed size; the oldest sample goes first. Adding allocates nothing.
+ * The caller locks.
  */
 #ifndef WS_DEVICE_TRACK_H
 #define WS_DEVICE_TRACK_H
@@ -22,8 +23,9 @@ struct ws_track_options {
     size_t capacity; /* samples kept, at least 2 */
     int is_counter;  /* values are joules, not watts */
     int64_t gap_ns;  /* samples farther apart have something missing; 0: never */
-    int64_t
-        refresh_ns; /* of a counter: an unchanged value younger than this is not new */
+    /* How long what was told last holds: until then an unchanged counter tells nothing
+     * new, and windows may end after the last sample. */
+    int64_t refresh_ns;
 };
 
 int ws_track_create(struct ws_track **out, const struct ws_track_options *options,
@@ -43,8 +45,8 @@ struct ws_energy {
     int is_interpolated; /* no sample lies inside: the window is shorter than the meter's
                             interval, and this is its share of a longer one */
 };
-/* Joules from start to end. WS_E_UNKNOWN: before the first sample kept, after the last,
- * or across a gap. WS_E_USAGE: end before start. */
+/* Joules from start to end. WS_E_UNKNOWN: before the first sample kept, after what
+ * the last holds for, or across a gap. WS_E_USAGE: end before start. */
 int ws_track_energy(struct ws_energy *out, const struct ws_track *track, int64_t start_ns,
                     int64_t end_ns, struct ws_error *err);
 /* Times of the oldest and newest sample; WS_E_UNKNOWN without one. */

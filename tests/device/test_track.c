@@ -1,5 +1,6 @@
 #include "device/track.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,10 +83,10 @@ static void test_counter_short_windows(void **state)
     ws_track_destroy(track);
 }
 
-/* The same counter, asked before it tells: an energy at a reply's time. */
-static void test_counter_open_end(void **state)
+/* Slow meters, asked before they tell: an energy at a reply's time. */
+static void test_open_end(void **state)
 {
-    struct ws_track *track = make(1000, 1, 0, SECOND);
+    struct ws_track *track = make(1000, 1, 0, SECOND / 5);
     struct ws_energy out;
     const int64_t ms = 1000000;
     (void)state;
@@ -94,23 +95,30 @@ static void test_counter_open_end(void **state)
     /* No stretch yet that tells a power. */
     assert_int_equal(ws_track_energy(&out, track, 10 * ms, 20 * ms, NULL), WS_E_UNKNOWN);
     assert_int_equal(ws_track_add(track, 100 * ms, 0.7, NULL), 0);
-    assert_int_equal(ws_track_add(track, 150 * ms, 0.7, NULL), 0);
     assert_int_equal(ws_track_energy(&out, track, 120 * ms, 130 * ms, NULL), 0);
     assert_near(out.energy_j, 0.07, 1e-9);
     assert_true(out.is_interpolated);
     assert_int_equal(ws_track_energy(&out, track, 50 * ms, 150 * ms, NULL), 0);
     assert_near(out.energy_j, 0.7, 1e-9);
     assert_false(out.is_interpolated);
-    /* Nobody looked after 150 ms; then it tells, and what it tells holds. */
-    assert_int_equal(ws_track_energy(&out, track, 120 * ms, 151 * ms, NULL),
+    /* Two intervals without a change: it has stopped, or nobody looks. */
+    assert_int_equal(ws_track_energy(&out, track, 120 * ms, 300 * ms, NULL),
                      WS_E_UNKNOWN);
+    /* Then it tells, and what it tells holds. */
     assert_int_equal(ws_track_add(track, 200 * ms, 2.7, NULL), 0);
     assert_int_equal(ws_track_energy(&out, track, 120 * ms, 130 * ms, NULL), 0);
     assert_near(out.energy_j, 0.2, 1e-9);
     /* A reading that fails leaves the end unknown. */
-    assert_int_equal(ws_track_add(track, 250 * ms, 2.7, NULL), 0);
     ws_track_lose(track);
     assert_int_equal(ws_track_energy(&out, track, 210 * ms, 220 * ms, NULL),
+                     WS_E_UNKNOWN);
+    ws_track_destroy(track);
+    /* Watts stay as they were. */
+    track = make(1000, 0, 0, 2 * SECOND);
+    assert_int_equal(ws_track_add(track, 1 * SECOND, 4, NULL), 0);
+    assert_int_equal(ws_track_add(track, 2 * SECOND, 6, NULL), 0);
+    assert_near(energy(track, 1 * SECOND, 3 * SECOND), 5 + 6, 1e-12);
+    assert_int_equal(ws_track_energy(&out, track, 1 * SECOND, 4 * SECOND, NULL),
                      WS_E_UNKNOWN);
     ws_track_destroy(track);
 }
@@ -299,6 +307,45 @@ static void test_sampler(void **state)
     board_close(&board);
 }
 
+/* A meter that says something new every 10 s. */
+struct slow_meter {
+    struct ws_meter base;
+    atomic_int readings;
+};
+
+static int slow_read(struct ws_meter *meter, struct ws_meter_reading *out,
+                     struct ws_error *err)
+{
+    (void)err;
+    atomic_fetch_add(&((struct slow_meter *)meter)->readings, 1);
+    *out = (struct ws_meter_reading){.time_ns = ws_clock_now_ns(), .value = 3};
+    return 0;
+}
+
+/* Whoever asks for the energy of a request does not read it once more. */
+static void test_slow_meter(void **state)
+{
+    static const struct ws_meter_ops ops = {.read = slow_read};
+    struct slow_meter slow = {.base = {.ops = &ops, .info = {.interval_s = 10}}};
+    struct ws_meter *meters[] = {&slow.base};
+    const struct ws_sampler_options options = {.period_ns = 1000000};
+    struct ws_sampler *sampler = NULL;
+    struct ws_energy out;
+    (void)state;
+    assert_int_equal(ws_sampler_create(&sampler, meters, 1, &options, NULL), 0);
+    while (atomic_load(&slow.readings) == 0)
+        ws_clock_sleep_until(ws_clock_now_ns() + 1000000);
+    for (int i = 0; i < 100; i++) {
+        int64_t start_ns = ws_clock_now_ns();
+        ws_clock_sleep_until(start_ns + 100000);
+        int64_t end_ns = ws_clock_now_ns();
+        assert_int_equal(ws_sampler_energy(&out, sampler, 0, start_ns, end_ns, NULL), 0);
+        assert_near(out.energy_j, 3 * (double)(end_ns - start_ns) * 1e-9, 1e-12);
+    }
+    assert_int_equal(atomic_load(&slow.readings), 1);
+    ws_sampler_destroy(sampler);
+}
+
 /* --- against recorded traces and their official results --- */
 
 enum { TRACE_BYTES_MAX = 8 << 20, WINDOWS = 5 };
@@ -443,12 +490,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_power_ramp),
         cmocka_unit_test(test_counter_short_windows),
-        cmocka_unit_test(test_counter_open_end),
+        cmocka_unit_test(test_open_end),
         cmocka_unit_test(test_unknown_windows),
         cmocka_unit_test(test_ledger_by_hand),
         cmocka_unit_test(test_ledger_adds_up),
         cmocka_unit_test(test_ledger_refusals),
         cmocka_unit_test(test_sampler),
+        cmocka_unit_test(test_slow_meter),
         cmocka_unit_test(test_mlperf_tiny_traces),
     };
     return cmocka_run_group_tests_name("track", tests, NULL, NULL);
