@@ -169,7 +169,6 @@ void ws_agent_probed(struct ws_agent *agent, size_t node, int rc, double bytes,
 
 void ws_agent_get_state(struct ws_agent_state *out, const struct ws_agent *agent,
                         double now_ms);
-size_t ws_agent_node_count(const struct ws_agent *agent);
 void ws_agent_get_node(struct ws_agent_node *out, const struct ws_agent *agent,
                        size_t node, double now_ms);
 

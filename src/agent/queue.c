@@ -69,16 +69,3 @@ const struct ws_agent_request *ws_queue_at(const struct ws_queue *queue, size_t 
     assert(index < queue->count);
     return &queue->waiting[queue->head + index].request;
 }
-
-int ws_queue_remove(struct ws_queue *queue, uint64_t id)
-{
-    for (size_t i = queue->head; i < queue->head + queue->count; i++) {
-        if (queue->waiting[i].request.id != id)
-            continue;
-        memmove(queue->waiting + i, queue->waiting + i + 1,
-                (queue->head + queue->count - i - 1) * sizeof(*queue->waiting));
-        queue->count--;
-        return 1;
-    }
-    return 0;
-}

@@ -41,7 +41,5 @@ int ws_queue_add(struct ws_queue *queue, const struct ws_agent_request *request,
 struct ws_agent_request ws_queue_pop(struct ws_queue *queue);
 /* The one `index` places behind the next, which must be there. */
 const struct ws_agent_request *ws_queue_at(const struct ws_queue *queue, size_t index);
-/* Takes out the request of that id; 0 where none waits. */
-int ws_queue_remove(struct ws_queue *queue, uint64_t id);
 
 #endif

@@ -45,11 +45,6 @@ int ws_map_open(struct ws_map *out, const char *path, uint64_t size_max,
     return rc;
 }
 
-int ws_map_open_fd(struct ws_map *out, int fd, struct ws_error *err)
-{
-    return map_fd(out, fd, "temporary file", 0, err);
-}
-
 void ws_map_close(struct ws_map *map)
 {
     if (map->data != NULL)

@@ -21,8 +21,6 @@ struct ws_map {
  * refused. */
 int ws_map_open(struct ws_map *out, const char *path, uint64_t size_max,
                 struct ws_error *err);
-/* Maps the whole of an open regular file; the descriptor stays the caller's. */
-int ws_map_open_fd(struct ws_map *out, int fd, struct ws_error *err);
 void ws_map_close(struct ws_map *map);
 
 /* Appends the file to `buf`, within buf's limit; "-" reads standard input. */

@@ -146,11 +146,6 @@ void ws_tls_destroy(struct ws_tls *tls)
     free(tls);
 }
 
-int ws_tls_asks_clients(const struct ws_tls *tls)
-{
-    return tls->client_ca != NULL;
-}
-
 /* The lock is held. */
 static void let_go(struct ws_tls_files *files)
 {

@@ -28,7 +28,6 @@ int ws_tls_create(struct ws_tls **out, const struct ws_tls_options *options,
                   struct ws_error *err);
 /* After the last detach. */
 void ws_tls_destroy(struct ws_tls *tls);
-int ws_tls_asks_clients(const struct ws_tls *tls);
 
 /* For http_server.c: gives a session (a gnutls_session_t) the files as they are now, to
  * be detached after the session's end. NULL where memory is out. */

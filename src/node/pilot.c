@@ -599,14 +599,6 @@ void ws_pilot_land(struct ws_pilot *pilot, struct ws_pilot_flight *flight)
     *flight = (struct ws_pilot_flight){0};
 }
 
-size_t ws_pilot_aloft(struct ws_pilot *pilot)
-{
-    (void)pthread_mutex_lock(&pilot->lock);
-    size_t aloft = pilot->aloft;
-    (void)pthread_mutex_unlock(&pilot->lock);
-    return aloft;
-}
-
 void ws_pilot_wait_landed(struct ws_pilot *pilot)
 {
     (void)pthread_mutex_lock(&pilot->lock);

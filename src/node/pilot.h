@@ -68,8 +68,6 @@ void ws_pilot_inherit(struct ws_pilot *pilot, struct ws_pilot *from);
 int ws_pilot_fly(struct ws_pilot_flight *out, struct ws_pilot *pilot,
                  const struct ws_pilot_request *request, struct ws_error *err);
 void ws_pilot_land(struct ws_pilot *pilot, struct ws_pilot_flight *flight);
-/* Requests that have not landed. */
-size_t ws_pilot_aloft(struct ws_pilot *pilot);
 /* Waits until there are none. */
 void ws_pilot_wait_landed(struct ws_pilot *pilot);
 

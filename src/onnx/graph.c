@@ -420,8 +420,3 @@ const char *ws_node_op(const struct ws_node *node)
 {
     return ws_proto_text(node->proto->op_type);
 }
-
-const char *ws_node_name(const struct ws_node *node)
-{
-    return ws_proto_text(node->proto->name);
-}

@@ -112,7 +112,6 @@ void ws_graph_work(struct ws_work *out, const struct ws_graph *graph, size_t fir
 
 /* "" where the file does not say. */
 const char *ws_node_op(const struct ws_node *node);
-const char *ws_node_name(const struct ws_node *node);
 
 /* The value of that name; WS_E_NOT_FOUND names it. */
 int ws_graph_find(size_t *out, const struct ws_graph *graph, const char *name,

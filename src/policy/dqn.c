@@ -252,12 +252,6 @@ void ws_dqn_hush(struct ws_dqn *dqn)
     memset(dqn->target->params + last->weight, 0, count * sizeof(float));
 }
 
-void ws_dqn_copy(struct ws_dqn *to, const struct ws_dqn *from)
-{
-    ws_nn_copy(to->net, from->net, 1);
-    ws_nn_copy(to->target, from->target, 1);
-}
-
 /* ---- valuing ---- */
 
 static float mean_of(const float *x, size_t count)

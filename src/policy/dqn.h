@@ -90,7 +90,5 @@ float ws_dqn_train(struct ws_dqn *dqn, const struct ws_dqn_batch *batch);
 void ws_dqn_set_learning_rate(struct ws_dqn *dqn, float learning_rate);
 /* From now on every value is 0, until it is trained. */
 void ws_dqn_hush(struct ws_dqn *dqn);
-/* Weights, target and Adam's state of another of the same shape. */
-void ws_dqn_copy(struct ws_dqn *to, const struct ws_dqn *from);
 
 #endif

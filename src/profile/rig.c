@@ -6,11 +6,6 @@ static const char *const names[] = {
     [WS_SIDE_EDGE] = "edge", [WS_SIDE_TRANSFER] = "transfer", [WS_SIDE_CLOUD] = "cloud"};
 static_assert(sizeof(names) / sizeof(names[0]) == WS_SIDE_COUNT, "every side has a name");
 
-const char *ws_side_name(enum ws_side side)
-{
-    return names[side];
-}
-
 int ws_side_key(struct ws_buf *out, const struct ws_space *space, enum ws_side side,
                 const struct ws_setting *setting, struct ws_error *err)
 {

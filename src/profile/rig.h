@@ -19,8 +19,6 @@ enum ws_side { WS_SIDE_EDGE, WS_SIDE_TRANSFER, WS_SIDE_CLOUD, WS_SIDE_COUNT };
 #define WS_SIDES_EDGE (1u << WS_SIDE_EDGE)
 #define WS_SIDES_AWAY (1u << WS_SIDE_TRANSFER | 1u << WS_SIDE_CLOUD)
 
-/* "edge", "transfer", "cloud". */
-const char *ws_side_name(enum ws_side side);
 /* Replaces `out` with "SIDE KNOB=VALUE ...", the side's key in a setting. */
 int ws_side_key(struct ws_buf *out, const struct ws_space *space, enum ws_side side,
                 const struct ws_setting *setting, struct ws_error *err);

@@ -151,7 +151,6 @@ const struct ws_datum *ws_flight_outputs(const struct ws_flight *flight,
                                          size_t *out_count);
 /* The graph whose outputs those are. */
 const struct ws_graph *ws_flight_graph(const struct ws_flight *flight);
-const struct ws_passage_times *ws_flight_times(const struct ws_flight *flight);
 /* What the head took and drew, codec included, stretched where the edge is emulated. The
  * energy: 0, or WS_E_UNKNOWN without a meter, or the meter's own code and line. */
 double ws_flight_head_ms(const struct ws_flight *flight);

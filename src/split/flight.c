@@ -250,11 +250,6 @@ const struct ws_graph *ws_flight_graph(const struct ws_flight *flight)
     return ws_passage_graph(flight->passage);
 }
 
-const struct ws_passage_times *ws_flight_times(const struct ws_flight *flight)
-{
-    return ws_passage_times(flight->passage);
-}
-
 static double ms(int64_t ns)
 {
     return (double)ns / 1e6;

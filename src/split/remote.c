@@ -249,11 +249,6 @@ int ws_remote_checked(const struct ws_remote *remote)
     return remote->target->digest != NULL;
 }
 
-int ws_remote_is_binary(const struct ws_remote *remote)
-{
-    return remote->is_binary;
-}
-
 /* Head and parts as one packed body. */
 static int pack(struct ws_oip_part *out, struct ws_remote *remote,
                 const struct ws_oip_message *message, struct ws_error *err)

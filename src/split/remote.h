@@ -67,8 +67,6 @@ void ws_remote_limit(struct ws_remote *remote, int64_t timeout_ms);
 const struct ws_oip_model *ws_remote_model(const struct ws_remote *remote);
 /* Whether the digests were compared, and agree. */
 int ws_remote_checked(const struct ws_remote *remote);
-/* Whether tensors go as bytes. */
-int ws_remote_is_binary(const struct ws_remote *remote);
 
 /* One inference. The reply may borrow from what the remote received: it lives until the
  * next call at most, and is to be ws_oip_reply_fini'ed. Sets is_binary of the inputs. */

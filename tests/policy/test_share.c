@@ -196,7 +196,7 @@ static void test_solve_equals_brute_force(void **state)
  * Returns the best mean accuracy or the least energy, NAN where there is no solution. */
 static double glpk_bound(const struct ws_share_problem *problem)
 {
-    size_t nodes = problem->node_count, columns = 0, entries = 0;
+    size_t nodes = problem->node_count, entries = 0;
     int is_energy = problem->goal == WS_SHARE_ENERGY;
     int *row = calloc(4 * WS_SHARE_NODES_MAX * WS_SHARE_LEVELS_MAX, sizeof(int));
     int *column = calloc(4 * WS_SHARE_NODES_MAX * WS_SHARE_LEVELS_MAX, sizeof(int));
@@ -216,7 +216,6 @@ static double glpk_bound(const struct ws_share_problem *problem)
         for (size_t j = 0; j < problem->nodes[i].level_count; j++) {
             const struct ws_share_level *level = &problem->nodes[i].levels[j];
             int c = glp_add_cols(lp, 1);
-            columns++;
             glp_set_col_bnds(lp, c, GLP_LO, 0, 0);
             glp_set_obj_coef(lp, c, is_energy ? level->energy_j : level->accuracy);
             const double values[] = {level->image_s, 1.0, level->accuracy};
