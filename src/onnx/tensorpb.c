@@ -6,6 +6,7 @@
 
 #include "base/cursor.h"
 #include "base/file.h"
+#include "onnx/tensorproto.h"
 
 /* ---- One tensor ---- */
 
@@ -117,13 +118,9 @@ int ws_tensorpb_tensor(struct ws_tensor *out, const Onnx__TensorProto *proto,
 {
     if (proto->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL ||
         proto->segment != NULL)
-        return ws_error_set(err, WS_E_UNSUPPORTED, "tensor %s keeps its data elsewhere",
-                            proto->name != NULL ? proto->name : "");
-    int rc = proto->data_type == WS_DTYPE_STRING ? string_tensor(out, proto, err)
-                                                 : number_tensor(out, proto, err);
-    if (rc != 0 && proto->name != NULL && proto->name[0] != '\0')
-        ws_error_context(err, "tensor %s", proto->name);
-    return rc;
+        return ws_error_set(err, WS_E_UNSUPPORTED, "it keeps its data elsewhere");
+    return proto->data_type == WS_DTYPE_STRING ? string_tensor(out, proto, err)
+                                               : number_tensor(out, proto, err);
 }
 
 int ws_tensorpb_decode(struct ws_tensor *out, const void *bytes, size_t size,
@@ -133,6 +130,8 @@ int ws_tensorpb_decode(struct ws_tensor *out, const void *bytes, size_t size,
     if (proto == NULL)
         return ws_error_set(err, WS_E_FORMAT, "%zu bytes that are no TensorProto", size);
     int rc = ws_tensorpb_tensor(out, proto, err);
+    if (rc != 0 && ws_proto_text(proto->name)[0] != '\0')
+        ws_error_context(err, "tensor \"%s\"", proto->name);
     onnx__tensor_proto__free_unpacked(proto, NULL);
     return rc;
 }

@@ -90,10 +90,27 @@ def refused_upload(wattshed, folder, blob, digest):
         if any((folder / "store").iterdir()):
             fail("the model was kept although it was refused")
         connection.close()
+        line = [wattshed, "infer", folder / "stranger.onnx", "--node", f"http://{host}",
+                "--input", folder / "x.pb"]
+        refused(*line, "--cut", "0")
+        refused(*line, "--upload")
     finally:
         node.terminate()
         node.wait(60)
         node.stdout.close()
+
+
+def refused_agent(wattshed, folder, path):
+    """An edge daemon for it does not start."""
+    testbed, plan = folder / "testbed.json", folder / "plan.json"
+    knobs = {"cut": {"part": "shared", "kind": "ordered", "values": [1]}}
+    testbed.write_text(json.dumps({"name": "stranger", "table": "table.csv", "knobs": knobs,
+                                   "objectives": ["latency_ms", "energy_j"]}))
+    (folder / "table.csv").write_text(
+        "knob.cut,latency_ms,energy_j,edge_ms,transfer_ms,cloud_ms\n1,1,1,1,0,0\n")
+    subprocess.run([wattshed, "plan", testbed, "--search", "exhaustive", "-o", plan],
+                   check=True, stdout=subprocess.DEVNULL)
+    refused(wattshed, "serve", plan, "--model", path, "--listen", "127.0.0.1:0")
 
 
 def main():
@@ -119,6 +136,7 @@ def main():
             [wattshed, "inspect", path, "--json"], capture_output=True, check=True,
             timeout=60).stdout)["digest"]
         refused_upload(wattshed, folder, blob, digest)
+        refused_agent(wattshed, folder, path)
         if trace.exists():
             fail("the library was loaded")
 

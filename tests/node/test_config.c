@@ -57,6 +57,9 @@ static void test_config_reads(void **state)
     ws_config_fini(&config);
 }
 
+#define LINES_4(line)  line line line line
+#define LINES_16(line) LINES_4(LINES_4(line))
+
 static void test_config_refuses(void **state)
 {
     (void)state;
@@ -78,6 +81,11 @@ static void test_config_refuses(void **state)
         {"[agent]\nhysteresis = -1\n", ":2: hysteresis: expected 0 to 1, got -1"},
         {"[breaker]\nfailures = x\n", ":2: failures:"},
         {"[model]\nvariant = a=\n", ":2: variant: a file is missing"},
+        {"[nodes]\n" LINES_16("url = http://n\n")
+             LINES_16("url = http://n\n") "url = http://n\n",
+         ":34: url: more than 32 nodes"},
+        {"[model]\n" LINES_16("variant = a=b\n") "variant = a=b\n",
+         ":18: variant: more than 16 variants"},
         /* The first fault counts. */
         {"[agent]\norder = a\norder = b\nnonsense\n", ":2: order"},
     };

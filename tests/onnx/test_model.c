@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "onnx/build.h"
 #include "onnx/graph.h"
+#include "raw_proto.h"
 
 static const char *seed_folder(void)
 {
@@ -382,23 +383,6 @@ static void test_external_too_short(void **state)
 
 /* ---- memory ---- */
 
-static void put_varint(struct ws_buf *buf, uint64_t value)
-{
-    do {
-        char byte = (char)(unsigned char)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
-        assert_int_equal(ws_buf_add(buf, &byte, 1, NULL), 0);
-        value >>= 7;
-    } while (value != 0);
-}
-
-static void put_bytes(struct ws_buf *buf, unsigned number, const void *bytes, size_t size)
-{
-    put_varint(buf, number << 3 | 2);
-    put_varint(buf, size);
-    if (bytes != NULL)
-        assert_int_equal(ws_buf_add(buf, bytes, size, NULL), 0);
-}
-
 /* A model whose last bytes are one weight of zeroes, most of the file a hole. */
 static void write_sparse_model(const char *path, size_t weight_bytes)
 {
@@ -406,15 +390,12 @@ static void write_sparse_model(const char *path, size_t weight_bytes)
     ws_buf_init(&tensor, 0);
     ws_buf_init(&graph, 0);
     ws_buf_init(&model, 0);
-    put_varint(&tensor, 1 << 3);
-    put_varint(&tensor, weight_bytes);
-    put_varint(&tensor, 2 << 3);
-    put_varint(&tensor, WS_DTYPE_UINT8);
+    put_number(&tensor, 1, weight_bytes);
+    put_number(&tensor, 2, WS_DTYPE_UINT8);
     put_bytes(&tensor, 8, "w", 1);
     put_bytes(&tensor, 9, NULL, weight_bytes);
     put_bytes(&graph, 5, NULL, tensor.size + weight_bytes);
-    put_varint(&model, 1 << 3);
-    put_varint(&model, 8);
+    put_number(&model, 1, 8);
     put_bytes(&model, 7, NULL, graph.size + tensor.size + weight_bytes);
     assert_int_equal(ws_buf_add(&model, graph.data, graph.size, NULL), 0);
     assert_int_equal(ws_buf_add(&model, tensor.data, tensor.size, NULL), 0);
@@ -465,14 +446,11 @@ static void write_huge_external(const struct folder *folder, uint64_t weight_byt
     ws_buf_init(&model, 0);
     put_bytes(&entry, 1, "location", 8);
     put_bytes(&entry, 2, "w.bin", 5);
-    put_varint(&tensor, 1 << 3);
-    put_varint(&tensor, weight_bytes);
-    put_varint(&tensor, 2 << 3);
-    put_varint(&tensor, WS_DTYPE_UINT8);
+    put_number(&tensor, 1, weight_bytes);
+    put_number(&tensor, 2, WS_DTYPE_UINT8);
     put_bytes(&tensor, 8, "w", 1);
     put_bytes(&tensor, 13, entry.data, entry.size);
-    put_varint(&tensor, 14 << 3);
-    put_varint(&tensor, 1);
+    put_number(&tensor, 14, 1);
     put_bytes(&graph, 5, tensor.data, tensor.size);
     put_bytes(&model, 7, graph.data, graph.size);
     assert_int_equal(

@@ -90,6 +90,10 @@ static void test_load_strings(void **state)
     assert_string_equal(((char **)tensor.data)[1], "cdef");
     assert_string_equal(((char **)tensor.data)[2], "");
     ws_tensor_fini(&tensor);
+    load(&tensor, "python2");
+    assert_int_equal(tensor.dims[0], 2);
+    assert_near(((float *)tensor.data)[1], 2, 0);
+    ws_tensor_fini(&tensor);
     load(&tensor, "unicode");
     assert_string_equal(((char **)tensor.data)[0], "\u00e9t\u00e9");
     assert_string_equal(((char **)tensor.data)[1], "\U0001f600");
@@ -112,6 +116,9 @@ static void test_load_refused(void **state)
         {"bad_short", WS_E_FORMAT},       {"bad_rest", WS_E_FORMAT},
         {"bad_open", WS_E_FORMAT},        {"bad_magic", WS_E_FORMAT},
         {"bad_empty", WS_E_FORMAT},       {"no_such_file", WS_E_IO},
+        {"bad_shape", WS_E_FORMAT},       {"bad_order", WS_E_FORMAT},
+        {"bad_colon", WS_E_FORMAT},       {"bad_list", WS_E_FORMAT},
+        {"bad_header", WS_E_FORMAT},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct ws_tensor tensor;

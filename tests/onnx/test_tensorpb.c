@@ -82,11 +82,14 @@ static void test_refused(void **state)
     struct ws_error err = {0};
     Onnx__TensorProto proto = ONNX__TENSOR_PROTO__INIT;
     proto.name = (char *)(uintptr_t) "weights";
+    proto.has_data_type = 1;
     proto.data_type = WS_DTYPE_FP32;
     proto.n_dims = 2;
     proto.dims = huge;
-    assert_int_equal(ws_tensorpb_tensor(&tensor, &proto, &err), WS_E_MISMATCH);
-    assert_non_null(strstr(err.text, "weights"));
+    uint8_t bytes[64];
+    size_t size = onnx__tensor_proto__pack(&proto, bytes);
+    assert_int_equal(ws_tensorpb_decode(&tensor, bytes, size, &err), WS_E_MISMATCH);
+    assert_non_null(strstr(err.text, "tensor \"weights\": "));
     proto.n_dims = 1;
     proto.dims = negative;
     assert_int_equal(ws_tensorpb_tensor(&tensor, &proto, &err), WS_E_TYPE);

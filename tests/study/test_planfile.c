@@ -129,6 +129,13 @@ static void test_planfile_refuses(void **state)
         {"\"entries\": [", "\"entries\": [], \"old\": [",
          "p.json: entries: expected 1 to 100000 entries, got 0"},
         {"\"samples\"", "\"tries\"", "p.json: columns: \"samples\" is missing"},
+        {"\"stage_lists\": [", "\"stage_lists\": 1, \"old\": [",
+         "p.json: stage_lists: expected an array, got a number"},
+        {"\"columns\": [", "\"columns\": 1, \"old\": [",
+         "p.json: columns: expected an array, got a number"},
+        {"\"knob.cut\"", "\"knob.cup\"", "p.json: columns: \"knob.cut\" is missing"},
+        {"\"modelled\"", "1",
+         "p.json: entries[1][6]: expected a string, got a number"},
     };
     char path[] = "/tmp/wattshed-plan-XXXXXX";
     int fd = mkstemp(path);

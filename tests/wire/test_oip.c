@@ -114,14 +114,40 @@ static void test_request_json_refused(void **state)
          "{\"name\":\"a\",\"shape\":[1],\"datatype\":\"INT8\",\"data\":[1]}]}",
          WS_E_FORMAT},
     };
+    static const char *const lists[] = {"{\"inputs\":[0",
+                                        "{\"inputs\":[],\"outputs\":[0"};
     struct ws_oip_request much;
     struct ws_buf many;
     ws_buf_init(&many, 0);
-    assert_int_equal(ws_buf_add_text(&many, "{\"inputs\":[0", NULL), 0);
-    for (size_t i = 0; i < WS_GRAPH_IO_MAX; i++)
-        assert_int_equal(ws_buf_add_text(&many, ",0", NULL), 0);
-    assert_int_equal(ws_buf_add_text(&many, "]}", NULL), 0);
-    assert_int_equal(parse_text(&much, many.data, NULL), WS_E_LIMIT);
+    for (size_t k = 0; k < 2; k++) {
+        ws_buf_clear(&many);
+        assert_int_equal(ws_buf_add_text(&many, lists[k], NULL), 0);
+        for (size_t i = 0; i < WS_GRAPH_IO_MAX; i++)
+            assert_int_equal(ws_buf_add_text(&many, ",0", NULL), 0);
+        assert_int_equal(ws_buf_add_text(&many, "]}", NULL), 0);
+        assert_int_equal(parse_text(&much, many.data, NULL), WS_E_LIMIT);
+    }
+    /* A name as long as may be is taken, or refused for another reason, one longer not.
+     */
+    for (size_t length = WS_NAME_MAX; length <= WS_NAME_MAX + 1; length++) {
+        ws_buf_clear(&many);
+        assert_int_equal(
+            ws_buf_add_text(&many, "{\"inputs\":[],\"outputs\":[{\"name\":\"", NULL), 0);
+        for (size_t i = 0; i < length; i++)
+            assert_int_equal(ws_buf_add_text(&many, "n", NULL), 0);
+        assert_int_equal(ws_buf_add_text(&many, "\"}]}", NULL), 0);
+        assert_int_equal(parse_text(&much, many.data, NULL),
+                         length > WS_NAME_MAX ? WS_E_LIMIT : 0);
+        if (length <= WS_NAME_MAX)
+            ws_oip_request_fini(&much);
+    }
+    /* JSON beyond its limit is not looked at. */
+    ws_buf_clear(&many);
+    assert_int_equal(ws_buf_reserve(&many, WS_OIP_JSON_MAX + 1, NULL), 0);
+    memset(many.data, ' ', WS_OIP_JSON_MAX + 1);
+    assert_int_equal(ws_oip_request_parse(&much, many.data, WS_OIP_JSON_MAX + 1,
+                                          WS_OIP_NO_HEADER, NULL),
+                     WS_E_LIMIT);
     ws_buf_fini(&many);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct ws_oip_request r;

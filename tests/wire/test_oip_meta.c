@@ -55,11 +55,18 @@ static void test_model_refused(void **state)
         "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}]}",
         "{\"name\":\"m\",\"parameters\":{\"digest\":7}}",
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct ws_oip_model model;
+    struct ws_oip_model model;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_int_not_equal(ws_oip_model_parse(&model, rows[i], strlen(rows[i]), NULL),
                              0);
-    }
+    struct ws_buf many;
+    ws_buf_init(&many, 0);
+    assert_int_equal(ws_buf_add_text(&many, "{\"name\":\"m\",\"inputs\":[0", NULL), 0);
+    for (size_t i = 0; i < WS_GRAPH_IO_MAX; i++)
+        assert_int_equal(ws_buf_add_text(&many, ",0", NULL), 0);
+    assert_int_equal(ws_buf_add_text(&many, "]}", NULL), 0);
+    assert_int_equal(ws_oip_model_parse(&model, many.data, many.size, NULL), WS_E_LIMIT);
+    ws_buf_fini(&many);
 }
 
 static void test_server(void **state)
@@ -110,6 +117,14 @@ static void test_index_and_stats(void **state)
     assert_int_equal(ready, 1);
     assert_int_equal(ws_oip_index_parse(&ready, "[]", 2, NULL), WS_E_FORMAT);
     ws_buf_fini(&buf);
+}
+
+static void test_statuses(void **state)
+{
+    (void)state;
+    assert_int_equal(ws_oip_status(WS_E_STRANGER), 401);
+    assert_int_equal(ws_oip_status(WS_E_DENIED), 403);
+    assert_int_equal(ws_oip_status(WS_E_NOT_FOUND), 404);
 }
 
 static void test_errors(void **state)
@@ -185,9 +200,10 @@ static void test_load(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_model),  cmocka_unit_test(test_model_refused),
-        cmocka_unit_test(test_server), cmocka_unit_test(test_index_and_stats),
-        cmocka_unit_test(test_errors), cmocka_unit_test(test_load),
+        cmocka_unit_test(test_model),    cmocka_unit_test(test_model_refused),
+        cmocka_unit_test(test_server),   cmocka_unit_test(test_index_and_stats),
+        cmocka_unit_test(test_statuses), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
