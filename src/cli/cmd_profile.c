@@ -8,6 +8,7 @@
 #include "base/parse.h"
 #include "cli/cluster_measure.h"
 #include "cli/command.h"
+#include "cli/metering.h"
 #include "cli/model_options.h"
 #include "cli/options.h"
 #include "cli/plan_study.h"
@@ -16,6 +17,7 @@
 #include "profile/profiling.h"
 
 enum { VARIANTS_MAX = 16 };
+static const double idle_s = 1; /* of the edge doing nothing, before it starts */
 
 struct profile_options {
     struct ws_model_options model;
@@ -25,6 +27,8 @@ struct profile_options {
     char *names[VARIANTS_MAX]; /* NAME of NAME=FILE */
     struct ws_plan_study_options plan;
     const char *cluster; /* profiled instead; NULL: none */
+    const char *meter;   /* of a local edge; NULL: the best there is */
+    struct ws_metering *metering;
     /* Of the progress bar. */
     int is_terminal;
     size_t budget, done, measured;
@@ -108,6 +112,9 @@ static const struct ws_cli_option options_table[] = {
     {WS_CLI_TEXT("edge", "BOARD", struct profile_options, profiling.edge,
                  "the edge: local for this machine (default), else a board to emulate, "
                  "by name or file, e.g. rpi4-coral")},
+    {WS_CLI_TEXT(
+        "meter", "NAME", struct profile_options, meter,
+        "of a local edge (default: the best it has of its own): " WS_METER_HELP)},
     {WS_CLI_TEXT("node", "URL", struct profile_options, profiling.url,
                  "hosts the tails: a `wattshed node` with the same models")},
     {WS_CLI_TEXT("cloud", "BOARD", struct profile_options, profiling.cloud,
@@ -245,12 +252,38 @@ static void on_trial(void *user, const struct ws_study_trial *trial, int is_old)
         draw_bar(options);
 }
 
+/* The local edge's; without one that it was told of, a machine may do without. */
+static int open_meter(struct profile_options *options, struct ws_error *err)
+{
+    struct ws_profiling_options *profiling = &options->profiling;
+    struct ws_error here = {0};
+    if (profiling->is_virtual || strcmp(profiling->edge, "local") != 0)
+        return options->meter == NULL
+                   ? 0
+                   : ws_error_set(err, WS_E_USAGE, "--meter: the edge is no real one");
+    int rc = ws_metering_open(&options->metering,
+                              options->meter == NULL ? "best" : options->meter, idle_s,
+                              options->meter == NULL ? &here : err);
+    if (rc != 0 && options->meter == NULL) {
+        fprintf(stderr, "wattshed: energy of the edge is unknown: %s\n", here.text);
+        return 0;
+    }
+    if (rc == 0) {
+        profiling->sampler = ws_metering_sampler(options->metering);
+        profiling->meter = ws_metering_info(options->metering);
+        profiling->idle_w = ws_metering_idle_w(options->metering);
+    }
+    return rc;
+}
+
 static int profile(struct profile_options *options, struct ws_error *err)
 {
     struct ws_profiling *profiling = NULL;
     struct ws_trials trials = {0};
     struct ws_error closing = {0};
-    int rc = ws_profiling_open(&profiling, &options->profiling, err);
+    int rc = open_meter(options, err);
+    if (rc == 0)
+        rc = ws_profiling_open(&profiling, &options->profiling, err);
     if (rc == 0)
         rc = ws_profiling_run(&trials, profiling, err);
     if (options->is_terminal && options->done < options->budget)
@@ -267,6 +300,7 @@ static int profile(struct profile_options *options, struct ws_error *err)
         rc = close_rc;
         *err = closing;
     }
+    ws_metering_close(options->metering);
     return rc;
 }
 

@@ -220,15 +220,17 @@ static double running_ms(const struct job *job, const struct ws_rig_sample *samp
 static int warm_up(struct ws_study_trial *trial, const struct job *job,
                    struct ws_error *err)
 {
+    const struct ws_measure_options *options = &job->measurer->options;
+    int64_t settled_ns = ws_clock_now_ns() + (int64_t)(options->settle_s * 1e9);
     double before = INFINITY;
-    for (size_t w = 0; w < job->measurer->options.warmups_max; w++) {
+    for (size_t w = 0; w < options->warmups_max || ws_clock_now_ns() < settled_ns; w++) {
         struct ws_rig_sample sample;
         int rc = take_sample(&sample, job, warmup_numbers + w, err);
         if (rc != 0)
             return rc;
         trial->warmups++;
         double now = running_ms(job, &sample);
-        if (w > 0 && now >= steady * before)
+        if (w > 0 && now >= steady * before && ws_clock_now_ns() >= settled_ns)
             return 0;
         before = now;
     }
@@ -263,8 +265,9 @@ static void count_sample(struct job *job, const struct ws_rig_sample *sample)
 static int sample_all(struct ws_study_trial *trial, struct job *job, struct ws_error *err)
 {
     const struct ws_measure_options *options = &job->measurer->options;
+    int64_t seen_ns = ws_clock_now_ns() + (int64_t)(options->span_s * 1e9);
     size_t ask = options->samples_min;
-    for (size_t n = 1; n <= options->samples_max; n++) {
+    for (size_t n = 1; n <= options->samples_max || ws_clock_now_ns() < seen_ns; n++) {
         struct ws_rig_sample sample;
         int rc = take_sample(&sample, job, 0, err);
         if (rc != 0)
@@ -282,7 +285,7 @@ static int sample_all(struct ws_study_trial *trial, struct job *job, struct ws_e
         size_t counted = n - job->late;
         if (counted < ask)
             continue;
-        if (is_known(job))
+        if (ws_clock_now_ns() >= seen_ns && is_known(job))
             return 0;
         ask = counted + 1 + counted / 5;
     }

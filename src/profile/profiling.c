@@ -37,9 +37,6 @@ struct ws_profiling {
     struct ws_machine *machine; /* the node's; NULL: it does not speak of it */
     struct ws_sysfs *fs;
     struct ws_device *device;
-    struct ws_meters meters;
-    struct ws_sampler *sampler;
-    size_t meter;
     struct ws_executor *executor;
     struct ws_datum **inputs; /* by variant; what was drawn */
     struct ws_predictor *predictor;
@@ -57,22 +54,6 @@ struct ws_profiling {
 static int is_local(const struct ws_profiling *profiling)
 {
     return strcmp(profiling->options.edge, "local") == 0;
-}
-
-/* The widest boundary there is counts: it leaves least out. */
-static int open_meters(struct ws_profiling *profiling, struct ws_error *err)
-{
-    struct ws_meters *meters = &profiling->meters;
-    int rc = ws_meter_sysfs_discover(meters, profiling->fs, err);
-    if (rc != 0 || meters->count == 0)
-        return rc;
-    for (size_t i = 1; i < meters->count; i++) {
-        if (meters->meters[i]->info.boundary >
-            meters->meters[profiling->meter]->info.boundary)
-            profiling->meter = i;
-    }
-    return ws_sampler_create(&profiling->sampler, meters->meters, meters->count, NULL,
-                             err);
 }
 
 /* What the node is. One that does not say is asked for no more than tails. */
@@ -101,15 +82,13 @@ static int open_machines(struct ws_profiling *profiling, struct ws_error *err)
                           "a virtual clock needs a model of the edge: --edge BOARD");
     if (rc == 0)
         rc = ws_sysfs_open(&profiling->fs, NULL, err);
-    if (rc == 0)
-        rc = ws_device_open(&profiling->device, profiling->fs, &device, err);
-    return rc == 0 ? open_meters(profiling, err) : rc;
+    return rc == 0 ? ws_device_open(&profiling->device, profiling->fs, &device, err) : rc;
 }
 
 static uint32_t metered(const struct ws_profiling *profiling)
 {
     uint32_t sides = 0;
-    if (profiling->edge != NULL || profiling->sampler != NULL)
+    if (profiling->edge != NULL || profiling->options.sampler != NULL)
         sides |= WS_SIDES_EDGE;
     enum ws_truth truth = WS_MEASURED;
     if (profiling->machine != NULL
@@ -121,8 +100,10 @@ static uint32_t metered(const struct ws_profiling *profiling)
 
 static double edge_idle_w(const struct ws_profiling *profiling)
 {
-    return profiling->edge != NULL ? ws_board_idle_w(profiling->edge)
-                                   : profiling->testbed.edge_idle_w;
+    if (profiling->edge != NULL)
+        return ws_board_idle_w(profiling->edge);
+    return profiling->testbed.edge_idle_w > 0 ? profiling->testbed.edge_idle_w
+                                              : profiling->options.idle_w;
 }
 
 /* --- The testbed ---------------------------------------------------------------------
@@ -216,8 +197,7 @@ static int open_executor(struct ws_profiling *profiling, struct ws_error *err)
         .splitter = profiling->options.splitter,
         .board = profiling->edge,
         .device = profiling->device,
-        .sampler = profiling->sampler,
-        .meter = profiling->meter,
+        .sampler = profiling->options.sampler,
         .identity = profiling->options.identity,
     };
     int rc = ws_executor_create(&profiling->executor, &options, err);
@@ -385,9 +365,8 @@ static json_t *run_conditions(const struct ws_profiling *profiling)
     (void)json_object_set_new(root, "seed", json_integer((json_int_t)options->seed));
     (void)json_object_set_new(root, "search", json_string(options->search));
     (void)json_object_set_new(root, "tolerance", json_real(options->measure.tolerance));
-    if (profiling->sampler != NULL) {
-        const struct ws_meter_info *info =
-            &profiling->meters.meters[profiling->meter]->info;
+    if (options->meter != NULL) {
+        const struct ws_meter_info *info = options->meter;
         (void)json_object_set_new(root, "meter",
                                   json_pack("{s:s, s:s, s:s}", "name", info->name,
                                             "source", info->source, "boundary",
@@ -588,12 +567,30 @@ static void profiling_trial(void *user, const struct ws_study_trial *trial, int 
         profiling->options.on_trial(profiling->options.user, trial, is_old);
 }
 
+/* A slow meter still tells of the setting before for an interval or two, and its few
+ * values have to average out. What a node's does is not known; a card's has 0.1 s. */
+static void let_meters_see(struct ws_measure_options *measure,
+                           const struct ws_profiling *profiling)
+{
+    const double node_interval_s = 0.15;
+    const struct ws_meter_info *meter = profiling->options.meter;
+    enum ws_truth truth = WS_MODELLED;
+    double interval_s = meter != NULL ? meter->interval_s : 0;
+    if (profiling->machine != NULL && ws_machine_energy(&truth, profiling->machine) &&
+        truth == WS_MEASURED)
+        interval_s = fmax(interval_s, node_interval_s);
+    measure->settle_s = 2 * interval_s;
+    measure->span_s = 5 * interval_s;
+}
+
 static int open_profiler(struct ws_profiling *profiling, struct ws_error *err)
 {
+    struct ws_measure_options measure = profiling->options.measure;
+    let_meters_see(&measure, profiling);
     const struct ws_profiler_options options = {
         .study = profiling->study,
         .rig = profiling->rig,
-        .measure = profiling->options.measure,
+        .measure = measure,
         .accuracy = profiling->options.data != NULL ? profiling_accuracy : NULL,
         .on_trial = profiling_trial,
         .user = profiling};
@@ -644,8 +641,6 @@ int ws_profiling_close(struct ws_profiling *profiling, struct ws_error *err)
     free_inputs(profiling);
     ws_executor_destroy(profiling->executor); /* and its connections */
     ws_shaper_stop(profiling->shaper);
-    ws_sampler_destroy(profiling->sampler);
-    ws_meters_fini(&profiling->meters);
     int rc = ws_device_close(profiling->device, err);
     ws_sysfs_close(profiling->fs);
     ws_machine_close(profiling->machine);

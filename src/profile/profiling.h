@@ -8,6 +8,7 @@
 #define WS_PROFILE_PROFILING_H
 
 #include "core/plan.h"
+#include "device/sampler.h"
 #include "net/http_client.h"
 #include "profile/profiler.h"
 #include "search/search.h"
@@ -21,6 +22,11 @@ struct ws_profiling_options {
     struct ws_engine_options engine;
     struct ws_splitter_options splitter;
     const char *edge; /* "local", or a board to emulate */
+    /* (optional) Of a local edge: its meter is the sampler's first; what it draws while
+     * nothing is asked of it, in watts. Must outlive the profiling. */
+    struct ws_sampler *sampler;
+    const struct ws_meter_info *meter;
+    double idle_w;
     const char
         *cloud; /* (optional) a board that is like the node's machine: for the first
                    guess, and, where the clock is virtual, in place of the node */

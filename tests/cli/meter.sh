@@ -54,6 +54,32 @@ run() {
 }
 run || run || run || fail "run: $(cat "$dir/run")"
 
+# A profile of this machine takes the plug for the edge's: as long as it takes to see it.
+cat >"$dir/p.testbed.json" <<'EOF'
+{"name": "p", "objectives": ["latency_ms", "edge_energy_j"], "knobs": {
+ "cut": {"part": "shared", "kind": "ordered", "values": [58]},
+ "edge.threads": {"part": "edge", "kind": "ordered", "values": [1]}}}
+EOF
+profile() {
+    rm -f "$dir/p.study"
+    "$wattshed" profile "$model" --node "$node" --meter "$plug" --testbed \
+        "$dir/p.testbed.json" --budget 1 -o "$dir/p.study" >"$dir/profile" 2>&1 &&
+        "$wattshed" study "$dir/p.study" --json >"$dir/trials" &&
+        "$python" - "$dir/trials" <<'EOF'
+import json
+import sys
+trial, = json.load(open(sys.argv[1]))["trials"]
+outcome = trial["outcome"]
+watts = outcome["edge_energy_j"] / outcome["edge_ms"] * 1000
+assert abs(watts - 12.5) < 1, trial
+assert trial["samples"] * outcome["edge_ms"] > 2500, trial
+EOF
+}
+profile || profile || profile || fail "profile: $(cat "$dir/profile" "$dir/trials")"
+err=$("$wattshed" profile "$model" --edge rpi4-coral --node "$node" --meter "$plug" \
+    -o "$dir/e.study" 2>&1)
+[[ $err == *'the edge is no real one'* ]] || fail "a meter of an emulated edge: $err"
+
 err=$("$wattshed" infer "$model" --node "$node" --input "$input" --meter nothing 2>&1)
 [[ $err == *meter* ]] || fail "an unknown meter: $err"
 err=$("$wattshed" infer "$model" --node "$node" --input "$input" --set volts=3 2>&1)
