@@ -83,7 +83,7 @@ static int run_cut(struct bench *bench, size_t cut, struct ws_error *err)
     for (size_t i = 0; rc == 0 && i < RUNS; i++) {
         struct ws_stage_result result;
         struct ws_bill bill = {0};
-        struct ws_ticket ticket = ws_account_open(bench->account);
+        struct ws_claim ticket = ws_account_open(bench->account);
         rc = ws_stage_run(&result, head, &input, err);
         if (rc == 0) {
             ws_stage_result_fini(&result);

@@ -71,7 +71,7 @@
 #define WS_METERS_MAX       64          /* meters of a machine */
 #define WS_BOARD_UNITS_MAX  16          /* computing units of a device model */
 #define WS_BOARD_POINTS_MAX 64          /* points of one table of a device model */
-#define WS_ACCOUNT_MAX      1024        /* requests that overlap and share a meter */
+#define WS_CLAIMS_MAX       1024        /* requests that overlap and share a meter */
 #define WS_CLI_TEXTS_MAX    1024        /* times that an option may be given */
 #define WS_SHAPER_CONNS_MAX 256         /* connections of a shaping proxy at once */
 #define WS_SHAPER_BYTES_MAX (16u << 20) /* under way in one of its directions */

@@ -60,7 +60,7 @@ static int take_key(void *field, const char *value, const struct ws_cli_option *
         {"testbed", "model", "testbed"}, {"emulate", "model", "emulate"},
         {"listen", "serve", "listen"},   {"insecure", "serve", "insecure"},
         {"policy", "agent", "policy"},   {"threads", "model", "threads"},
-        {"log", "serve", "log"},
+        {"log", "serve", "log"},         {"meter", "serve", "meter"},
     };
     size_t i = 0;
     while (strcmp(keys[i].option, option->name) != 0)
@@ -92,6 +92,9 @@ static const struct ws_cli_option options_table[] = {
      .help = "allow an address that others can reach",
      .kind = WS_CLI_IS_TAKEN,
      .take = take_key},
+    {WS_CLI_TAKE_WHOLE(
+        "meter", "NAME", take_key,
+        "of this machine (default: the best it has of its own): " WS_METER_HELP)},
     {WS_CLI_TAKE_WHOLE("policy", "NAME", take_key,
                        "to decide by where a request asks for none (default wattshed; "
                        "fastest for a plan that knows no energy)")},

@@ -52,24 +52,24 @@ static void retire(void *user)
 
 /* ---- this machine ---- */
 
-static int open_meters(struct ws_serve_machine *machine, struct ws_error *err)
+/* The one that the configuration names, or the best of the machine's own, if any. */
+static int open_meter(struct ws_serve_machine *machine, const char *meter,
+                      struct ws_error *err)
 {
-    struct ws_meters *meters = &machine->meters;
-    int rc = ws_meter_sysfs_discover(meters, machine->fs, err);
-    if (rc != 0 || meters->count == 0)
-        return rc;
-    for (size_t i = 1; i < meters->count; i++) {
-        if (meters->meters[i]->info.boundary >
-            meters->meters[machine->meter]->info.boundary)
-            machine->meter = i;
-    }
-    return ws_sampler_create(&machine->sampler, meters->meters, meters->count, NULL, err);
+    struct ws_error here = {0};
+    if (meter != NULL)
+        return ws_metering_open(&machine->metering, meter, 0, err);
+    int rc = ws_metering_open(&machine->metering, "best", 0, &here);
+    if (rc != 0 && rc != WS_E_NOT_FOUND)
+        ws_log(WS_LOG_WARNING, "the edge's energy is unknown: %s", here.text);
+    return 0;
 }
 
-/* `knobs`: the socket of whoever sets them for this process; NULL: it does so itself. */
-static int machine_open(struct ws_serve_machine *machine, const char *knobs,
+/* As the configuration that first needs it says: who sets its knobs, and the meter. */
+static int machine_open(struct ws_serve_machine *machine, const struct ws_config *config,
                         struct ws_error *err)
 {
+    const char *knobs = config->knobs;
     const struct ws_device_options options = {.bare = knobs != NULL};
     int rc = 0;
     if (machine->device != NULL)
@@ -80,13 +80,12 @@ static int machine_open(struct ws_serve_machine *machine, const char *knobs,
         rc = ws_device_open(&machine->device, machine->fs, &options, err);
     if (rc == 0 && knobs != NULL)
         rc = ws_device_add_helper(machine->device, knobs, err);
-    return rc == 0 ? open_meters(machine, err) : rc;
+    return rc == 0 ? open_meter(machine, config->meter, err) : rc;
 }
 
 int ws_serve_machine_close(struct ws_serve_machine *machine, struct ws_error *err)
 {
-    ws_sampler_destroy(machine->sampler);
-    ws_meters_fini(&machine->meters);
+    ws_metering_close(machine->metering);
     int rc = ws_device_close(machine->device, err);
     ws_sysfs_close(machine->fs);
     *machine = (struct ws_serve_machine){0};
@@ -353,11 +352,11 @@ static int make_executor(struct owner *owner, struct ws_serve_machine *machine,
         rc = ws_board_load(&owner->board, config->emulate, err);
         options.board = owner->board;
     } else {
-        rc = machine_open(machine, owner->config.knobs, err);
+        rc = machine_open(machine, config, err);
         if (rc == 0 && has_edge_knobs(&owner->plan.space))
             options.device = machine->device;
-        options.sampler = machine->sampler;
-        options.meter = machine->meter;
+        if (machine->metering != NULL)
+            options.sampler = ws_metering_sampler(machine->metering);
     }
     return rc == 0 ? ws_executor_create(&owner->executor, &options, err) : rc;
 }
@@ -367,9 +366,9 @@ static const char *boundary_of(const struct owner *owner,
 {
     if (owner->board != NULL)
         return ws_boundary_name(ws_board_boundary(owner->board));
-    if (machine->sampler == NULL)
-        return "none";
-    return ws_boundary_name(machine->meters.meters[machine->meter]->info.boundary);
+    return machine->metering == NULL
+               ? "none"
+               : ws_boundary_name(ws_metering_info(machine->metering)->boundary);
 }
 
 static int build(struct owner *owner, struct ws_serve_crew *out, const char *plan_path,

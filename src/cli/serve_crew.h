@@ -6,8 +6,8 @@
 #ifndef WS_CLI_SERVE_CREW_H
 #define WS_CLI_SERVE_CREW_H
 
+#include "cli/metering.h"
 #include "device/device.h"
-#include "device/sampler.h"
 #include "node/config.h"
 #include "node/serve.h"
 
@@ -15,9 +15,7 @@
 struct ws_serve_machine {
     struct ws_sysfs *fs;
     struct ws_device *device;
-    struct ws_meters meters;
-    struct ws_sampler *sampler; /* NULL: nothing meters it */
-    size_t meter;
+    struct ws_metering *metering; /* NULL: nothing meters it */
 };
 /* Gives the hardware back. */
 int ws_serve_machine_close(struct ws_serve_machine *machine, struct ws_error *err);

@@ -2,8 +2,7 @@
  * What requests cost on a machine that serves several at once, one bill for each. Either
  * the machine passes for another one, an emulated board: then a request is held back
  * until the board would be through with it, and time and energy are the model's. Or a
- * meter counts the real one: then the energy between two events is shared by those under
- * way (device/ledger.h), so that all bills and idle's add up to the meter's total. A
+ * meter counts the real one, and those that overlap share it (device/claims.h). A
  * request counts from when it begins to compute, not from when it queues. Thread-safe.
  */
 #ifndef WS_NODE_ACCOUNT_H
@@ -13,7 +12,7 @@
 #include "core/outcome.h"
 #include "core/work.h"
 #include "device/board.h"
-#include "device/sampler.h"
+#include "device/claims.h"
 
 struct ws_account;
 
@@ -45,19 +44,13 @@ struct ws_bill {
     int64_t late_ns;     /* by how much this machine was too slow to pass for that one */
 };
 
-/* What one that computes is known by. */
-struct ws_ticket {
-    size_t number;
-    int64_t start_ns;
-};
-
-/* A request begins to compute now. Each ticket is closed, once. */
-struct ws_ticket ws_account_open(struct ws_account *account);
+/* A request begins to compute now. Each claim is closed, once. */
+struct ws_claim ws_account_open(struct ws_account *account);
 /* It is through. An emulated machine waits here. WS_E_UNKNOWN and the codes of the meter:
  * it cannot be told; nobody has to fail for that. `work` is the request's, for a board.
  */
 int ws_account_close(struct ws_bill *out, struct ws_account *account,
-                     struct ws_ticket ticket, const struct ws_work *work,
+                     struct ws_claim claim, const struct ws_work *work,
                      struct ws_error *err);
 
 /* The bill as members of a reply's parameters: "energy_j":...,"truth":...,"boundary":...,

@@ -27,6 +27,7 @@ void ws_config_fini(struct ws_config *config)
     free(config->key);
     free(config->client_ca);
     free(config->tokens);
+    free(config->meter);
     free(config->knobs);
     free(config->cacert);
     free(config->node_cert);
@@ -234,6 +235,7 @@ static const struct key {
     {"serve", "client_ca", set_text, AT(client_ca)},
     {"serve", "tokens", set_text, AT(tokens)},
     {"serve", "knobs", set_text, AT(knobs)},
+    {"serve", "meter", set_text, AT(meter)},
     {"serve", "name", set_text, AT(name)},
     {"serve", "body", set_bytes, AT(body_max)},
     {"serve", "drain_s", set_drain, AT(drain_s)},

@@ -16,6 +16,7 @@ struct ws_config {
     /* [serve] */
     char *listen, *cert, *key, *client_ca, *tokens; /* see struct ws_guard_options */
     int insecure;
+    char *meter; /* of this machine; NULL: the best it has of its own */
     char *knobs; /* socket of the knob helper; NULL: this process sets knobs itself */
     char *name;
     uint64_t body_max;

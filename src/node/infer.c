@@ -327,7 +327,7 @@ static double batch_of(const struct ws_infer *infer)
 static int run_stage(struct ws_infer *infer, struct ws_buf *more,
                      struct ws_account *account, struct ws_error *err)
 {
-    struct ws_ticket ticket = {0};
+    struct ws_claim ticket = {0};
     struct ws_bill bill;
     struct ws_work work;
     struct ws_error reason = {0};

@@ -430,6 +430,10 @@ int ws_executor_create(struct ws_executor **out,
         rc = map_cuts(executor, err);
     if (rc == 0)
         rc = ws_pool_create(&executor->pool, err);
+    const struct ws_claims_options claims = {.sampler = options->sampler,
+                                             .meter = options->meter};
+    if (rc == 0 && options->sampler != NULL)
+        rc = ws_claims_create(&executor->claims, &claims, err);
     if (rc != 0)
         ws_executor_destroy(executor);
     else
@@ -442,6 +446,7 @@ void ws_executor_destroy(struct ws_executor *executor)
     if (executor == NULL)
         return;
     ws_pool_destroy(executor->pool);
+    ws_claims_destroy(executor->claims);
     ws_binding_destroy(executor->binding);
     for (struct ws_executor_way *way = executor->ways; way != NULL;) {
         struct ws_executor_way *next = way->next;

@@ -166,8 +166,9 @@ int64_t ws_flight_late_ns(const struct ws_flight *flight);
 /* What the flight came to, by part. Latency is the sum of its phases, exchanges that
  * failed included; whoever lets a flight wait between phases adds that. Transfer and
  * cloud are unknown apart where the node does not tell its times, an energy where nothing
- * meters it. Energies take the flight to have been alone on the edge. */
-void ws_flight_outcome(struct ws_outcome *out, const struct ws_flight *flight);
+ * meters it. A metered edge's is shared with flights that overlapped (device/claims.h),
+ * an emulated one's takes the flight to have been alone. */
+void ws_flight_outcome(struct ws_outcome *out, struct ws_flight *flight);
 /* Takes NULL. */
 void ws_flight_destroy(struct ws_flight *flight);
 

@@ -5,6 +5,7 @@
 #ifndef WS_SPLIT_EXECUTOR_IMPL_H
 #define WS_SPLIT_EXECUTOR_IMPL_H
 
+#include "device/claims.h"
 #include "split/demand.h"
 #include "split/executor.h"
 #include "split/halves.h"
@@ -45,6 +46,7 @@ struct ws_executor {
     struct ws_device *device;
     struct ws_sampler *sampler;
     size_t meter;
+    struct ws_claims *claims; /* on it; NULL: there is no meter */
     struct ws_http_identity identity;
     struct ws_parts *parts; /* where maps are shared: then the variants are two of them */
     struct ws_halves_work edge_half, cloud_half; /* likewise */

@@ -13,12 +13,16 @@ struct ws_flight {
     double batch;               /* samples in them: the way's work is of one */
     struct ws_sharing *sharing; /* while its share is not settled */
     struct ws_passage *passage; /* from then on */
+    struct ws_claim claim;      /* on the edge's meter */
+    int has_claim;              /* until the outcome is told */
     int64_t start_ns, head_end_ns;
     int64_t head_ns; /* what the head took, stretched */
     /* Of an emulated edge: waiting that stretched its work, its energy, and what this
      * machine was too slow by. */
     int64_t waited_ns, late_ns;
     double head_j, local_j, beside_j;
+    double edge_j;          /* of a metered edge */
+    int edge_rc;            /* whether that is known */
     atomic_int is_answered; /* whoever still asks may stop */
     pthread_mutex_t lock;   /* over: */
     int64_t failed_ns;      /* exchanges that brought nothing */
@@ -93,6 +97,12 @@ int ws_executor_look(struct ws_flight **out, struct ws_executor *executor,
     flight->inputs = inputs;
     flight->batch = batch_of(way, inputs);
     flight->start_ns = ws_clock_now_ns();
+    flight->edge_rc = WS_E_UNKNOWN;
+    if (executor->claims != NULL) {
+        flight->claim = ws_claims_begin(executor->claims);
+        flight->start_ns = flight->claim.start_ns;
+        flight->has_claim = 1;
+    }
     if (executor->parts != NULL)
         rc = ws_sharing_start(&flight->sharing, way->lane->halves, inputs, err);
     if (rc != 0)
@@ -324,10 +334,10 @@ static void tell_times(struct ws_outcome *out, const struct ws_flight *flight)
 }
 
 /* The edge's energy, what it draws while it waits included. */
-static int edge_energy(double *out_j, const struct ws_flight *flight)
+static int edge_energy(double *out_j, struct ws_flight *flight)
 {
     const struct ws_executor *executor = flight->executor;
-    struct ws_energy energy;
+    struct ws_energy energy = {0};
     if (executor->board != NULL) {
         int64_t idle_ns = ws_passage_times(flight->passage)->exchange_ns +
                           flight->failed_ns - hidden_ns(flight);
@@ -335,16 +345,17 @@ static int edge_energy(double *out_j, const struct ws_flight *flight)
                  ws_board_idle_w(executor->board) * (double)idle_ns / 1e9;
         return 0;
     }
-    if (executor->sampler == NULL)
-        return WS_E_UNKNOWN;
-    int rc = ws_sampler_energy(&energy, executor->sampler, executor->meter,
-                               flight->start_ns, flight->end_ns, NULL);
-    if (rc == 0)
-        *out_j = energy.energy_j;
-    return rc;
+    if (flight->has_claim) {
+        flight->edge_rc =
+            ws_claims_end(&energy, executor->claims, flight->claim, flight->end_ns, NULL);
+        flight->edge_j = energy.energy_j;
+        flight->has_claim = 0;
+    }
+    *out_j = flight->edge_j;
+    return flight->edge_rc;
 }
 
-void ws_flight_outcome(struct ws_outcome *out, const struct ws_flight *flight)
+void ws_flight_outcome(struct ws_outcome *out, struct ws_flight *flight)
 {
     double edge_j = 0, cloud_j = 0;
     *out = (struct ws_outcome){.truth = flight->executor->board != NULL ? WS_MODELLED
@@ -371,6 +382,9 @@ void ws_flight_destroy(struct ws_flight *flight)
 {
     if (flight == NULL)
         return;
+    if (flight->has_claim)
+        (void)ws_claims_end(NULL, flight->executor->claims, flight->claim,
+                            ws_clock_now_ns(), NULL);
     ws_sharing_destroy(flight->sharing);
     ws_passage_destroy(flight->passage);
     pthread_mutex_destroy(&flight->lock);

@@ -63,7 +63,8 @@ EOF
 profile() {
     rm -f "$dir/p.study"
     "$wattshed" profile "$model" --node "$node" --meter "$plug" --testbed \
-        "$dir/p.testbed.json" --budget 1 -o "$dir/p.study" >"$dir/profile" 2>&1 &&
+        "$dir/p.testbed.json" --budget 1 -o "$dir/p.study" --plan "$dir/plan.json" \
+        >"$dir/profile" 2>&1 &&
         "$wattshed" study "$dir/p.study" --json >"$dir/trials" &&
         "$python" - "$dir/trials" <<'EOF'
 import json
@@ -76,6 +77,28 @@ assert trial["samples"] * outcome["edge_ms"] > 2500, trial
 EOF
 }
 profile || profile || profile || fail "profile: $(cat "$dir/profile" "$dir/trials")"
+# So does an agent; requests that overlap share what the plug counts.
+start serve "$wattshed" serve "$dir/plan.json" --model "$model" --listen 127.0.0.1:0 \
+    --meter "$plug"
+serve=$line
+seq 0 79 | sed 's/$/,5000/; 1i index,deadline_ms' >"$dir/workload.csv"
+share() {
+    local before=$EPOCHREALTIME
+    "$wattshed" load "$serve" --workload "$dir/workload.csv" --closed 4 \
+        --requests "$dir/requests" >"$dir/load" || return
+    "$python" - "$dir/requests" "$before" "$EPOCHREALTIME" <<'EOF'
+import csv
+import sys
+rows = list(csv.DictReader(open(sys.argv[1])))
+spent_s = float(sys.argv[3]) - float(sys.argv[2])
+joules = [float(row["edge_energy_j"]) for row in rows]
+alone = sum(float(row["latency_ms"]) for row in rows) / 1000 * 12.5
+assert len(rows) == 80 and min(joules) > 0, rows
+assert sum(joules) <= 12.5 * spent_s * 1.05, (sum(joules), spent_s)
+assert sum(joules) < alone * 0.8, (sum(joules), alone)
+EOF
+}
+share || share || share || fail "serve: $(cat "$dir/load" "$dir/requests")"
 err=$("$wattshed" profile "$model" --edge rpi4-coral --node "$node" --meter "$plug" \
     -o "$dir/e.study" 2>&1)
 [[ $err == *'the edge is no real one'* ]] || fail "a meter of an emulated edge: $err"

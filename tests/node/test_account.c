@@ -72,10 +72,10 @@ static void test_bills_add_up(void **state)
     (void)state;
     scene_open(&scene);
     int64_t before = ws_clock_now_ns();
-    struct ws_ticket first = ws_account_open(scene.account);
+    struct ws_claim first = ws_account_open(scene.account);
     int64_t begun = ws_clock_now_ns();
     pause_ms(30);
-    struct ws_ticket second = ws_account_open(scene.account);
+    struct ws_claim second = ws_account_open(scene.account);
     int64_t both = ws_clock_now_ns();
     pause_ms(30);
     int64_t ending = ws_clock_now_ns();
@@ -105,7 +105,7 @@ static void test_bill_unknown(void **state)
     scene_open(&scene);
     scene.steady.is_dead = 1;
     pause_ms(50);
-    struct ws_ticket ticket = ws_account_open(scene.account);
+    struct ws_claim ticket = ws_account_open(scene.account);
     pause_ms(5);
     assert_int_not_equal(ws_account_close(&bill, scene.account, ticket, NULL, &err), 0);
     assert_near(bill.energy_j, -1, 0);
@@ -116,20 +116,20 @@ static void test_bill_unknown(void **state)
 static void test_bill_limit(void **state)
 {
     struct scene scene;
-    struct ws_ticket tickets[WS_ACCOUNT_MAX + 1];
+    struct ws_claim tickets[WS_CLAIMS_MAX + 1];
     struct ws_bill bill;
     (void)state;
     scene_open(&scene);
-    for (size_t i = 0; i <= WS_ACCOUNT_MAX; i++)
+    for (size_t i = 0; i <= WS_CLAIMS_MAX; i++)
         tickets[i] = ws_account_open(scene.account);
     pause_ms(2);
     assert_int_equal(
-        ws_account_close(&bill, scene.account, tickets[WS_ACCOUNT_MAX], NULL, NULL),
+        ws_account_close(&bill, scene.account, tickets[WS_CLAIMS_MAX], NULL, NULL),
         WS_E_LIMIT);
-    for (size_t i = 0; i < WS_ACCOUNT_MAX; i++)
+    for (size_t i = 0; i < WS_CLAIMS_MAX; i++)
         assert_int_equal(ws_account_close(&bill, scene.account, tickets[i], NULL, NULL),
                          WS_E_UNKNOWN);
-    struct ws_ticket later = ws_account_open(scene.account);
+    struct ws_claim later = ws_account_open(scene.account);
     pause_ms(2);
     assert_int_equal(ws_account_close(&bill, scene.account, later, NULL, NULL), 0);
     scene_close(&scene);
@@ -153,7 +153,7 @@ static void test_bill_of_board(void **state)
     ws_board_default(&options.setting, board);
     assert_int_equal(ws_board_predict(&ms, &j, board, &options.setting, &work, NULL), 0);
     assert_int_equal(ws_account_create(&account, &options, NULL), 0);
-    struct ws_ticket ticket = ws_account_open(account);
+    struct ws_claim ticket = ws_account_open(account);
     assert_int_equal(ws_account_close(&bill, account, ticket, &work, NULL), 0);
     assert_true((double)(ws_clock_now_ns() - ticket.start_ns) >= ms * 1e6 - 1);
     assert_near(bill.energy_j, j, 1e-12);

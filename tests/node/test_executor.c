@@ -84,8 +84,7 @@ static struct ws_datum input_datum(struct ws_tensor *tensor, uint64_t seed)
     return (struct ws_datum){.kind = WS_DATUM_TENSOR, .tensor = *tensor};
 }
 
-static void assert_answer(const struct ws_flight *flight,
-                          const struct ws_tensor *expected)
+static void assert_answer(struct ws_flight *flight, const struct ws_tensor *expected)
 {
     size_t count = 0;
     const struct ws_datum *outputs = ws_flight_outputs(flight, &count);
@@ -96,7 +95,7 @@ static void assert_answer(const struct ws_flight *flight,
 }
 
 /* The parts of what a flight came to add up. */
-static void assert_adds_up(const struct ws_flight *flight, int was_away)
+static void assert_adds_up(struct ws_flight *flight, int was_away)
 {
     struct ws_outcome outcome;
     ws_flight_outcome(&outcome, flight);
