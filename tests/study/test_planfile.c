@@ -134,8 +134,7 @@ static void test_planfile_refuses(void **state)
         {"\"columns\": [", "\"columns\": 1, \"old\": [",
          "p.json: columns: expected an array, got a number"},
         {"\"knob.cut\"", "\"knob.cup\"", "p.json: columns: \"knob.cut\" is missing"},
-        {"\"modelled\"", "1",
-         "p.json: entries[1][6]: expected a string, got a number"},
+        {"\"modelled\"", "1", "p.json: entries[1][6]: expected a string, got a number"},
     };
     char path[] = "/tmp/wattshed-plan-XXXXXX";
     int fd = mkstemp(path);
