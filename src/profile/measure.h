@@ -21,9 +21,9 @@ struct ws_measure_options {
     size_t warmups_max;
     unsigned attempts_max;
     double check_share; /* of settings that could be composed, to be measured whole */
+    uint64_t seed;      /* of which these are */
     /* Least time to warm up, and of samples, in seconds: a slow meter has to see them. */
     double settle_s, span_s;
-    uint64_t seed; /* of which these are */
 };
 /* 2 %, 5 to 200 samples, up to 10 to warm up, 3 attempts, every tenth checked, seed 1. */
 void ws_measure_defaults(struct ws_measure_options *out);
