@@ -17,7 +17,9 @@ enum {
     GRAPH_WEIGHT = 5,
     GRAPH_INPUT = 11,
     GRAPH_OUTPUT = 12,
+    GRAPH_SPARSE = 15,
 };
+enum { SPARSE_VALUES = 1 };
 enum { NODE_INPUT = 1, NODE_OUTPUT, NODE_NAME, NODE_OP, NODE_ATTRIBUTE };
 enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_GRAPH = 6, ATTRIBUTE_TYPE = 20, TYPE_GRAPH = 5 };
 enum {
@@ -153,6 +155,29 @@ static void high_rank(struct parts *parts)
     put_text(&parts->tensor, TENSOR_NAME, "w");
 }
 
+/* Of a type that nobody knows; its values are not looked at. */
+static void high_rank_unknown(struct parts *parts)
+{
+    for (int i = 0; i <= WS_TENSOR_RANK_MAX; i++)
+        put_number(&parts->tensor, TENSOR_DIMS, 1);
+    put_number(&parts->tensor, TENSOR_TYPE, 99);
+    put_text(&parts->tensor, TENSOR_NAME, "w");
+}
+
+/* A sparse weight of the name that an ordinary one has. */
+static void sparse_twice(struct parts *parts)
+{
+    struct ws_buf values, sparse;
+    ws_buf_init(&values, 0);
+    ws_buf_init(&sparse, 0);
+    put_text(&parts->tensor, TENSOR_NAME, "w");
+    put_text(&values, TENSOR_NAME, "w");
+    put_bytes(&sparse, SPARSE_VALUES, values.data, values.size);
+    put_bytes(&parts->graph, GRAPH_SPARSE, sparse.data, sparse.size);
+    ws_buf_fini(&values);
+    ws_buf_fini(&sparse);
+}
+
 static void external_nowhere(struct parts *parts)
 {
     put_number(&parts->tensor, TENSOR_TYPE, WS_DTYPE_UINT8);
@@ -233,6 +258,9 @@ static void test_refusals(void **state)
         {"many messages", many_messages, WS_E_LIMIT, "more than 4000000 messages"},
         {"broken tensor", broken_tensor, WS_E_FORMAT, "not an ONNX model"},
         {"high rank", high_rank, WS_E_LIMIT, "tensor \"w\": rank 17, at most 16"},
+        {"high rank, unknown type", high_rank_unknown, WS_E_LIMIT,
+         "tensor \"w\": rank 17, at most 16"},
+        {"sparse twice", sparse_twice, WS_E_FORMAT, "tensor \"w\" is made twice"},
         {"external nowhere", external_nowhere, WS_E_FORMAT,
          "tensor \"w\": external data without a location"},
         {"long name", long_name, WS_E_LIMIT, "name of 1025 bytes"},

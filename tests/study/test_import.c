@@ -100,6 +100,40 @@ static void test_import_rows(void **state)
     ws_testbed_fini(&testbed);
 }
 
+/* Values that are texts, with what CSV has to quote; and one that is not there. */
+static void test_import_texts(void **state)
+{
+    struct fixture *f = *state;
+    static const char texts[] = "Model,Time\nplain,1\n\"b, \"\"c\"\"\",2\n";
+    static const char nothing[] = "Model,Time\nplain,1\n,2\n";
+    static const char text_map[] =
+        "{\"name\": \"theirs\", \"objectives\": [\"latency_ms\"], \"knobs\": {\n"
+        " \"variant\": {\"column\": \"Model\", \"part\": \"shared\",\n"
+        "              \"kind\": \"nominal\"}},\n"
+        " \"measures\": {\"latency_ms\": {\"column\": \"Time\"}}}";
+    struct ws_error err = {0};
+    struct ws_import_result result;
+    struct ws_testbed testbed;
+    struct ws_table table;
+    assert_int_equal(ws_file_write(f->csv, texts, strlen(texts), NULL), 0);
+    if (import(&result, f, text_map, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(ws_testbed_load(&testbed, f->testbed, &err), 0);
+    assert_int_equal(ws_table_load(&table, &testbed, &err), 0);
+    assert_int_equal(testbed.space.knobs[0].value_count, 2);
+    size_t number = 0, value = 0;
+    while (strcmp(testbed.space.knobs[0].values[value].text, "b, \"c\"") != 0)
+        assert_true(++value < 2);
+    struct ws_setting setting = {{(uint16_t)value}};
+    assert_true(ws_table_find(&number, &table, &setting));
+    assert_near(table.means[number].value[WS_LATENCY_MS], 2, 0);
+    ws_table_fini(&table);
+    ws_testbed_fini(&testbed);
+    assert_int_equal(ws_file_write(f->csv, nothing, strlen(nothing), NULL), 0);
+    assert_int_equal(import(&result, f, text_map, &err), WS_E_FORMAT);
+    assert_non_null(strstr(err.text, "in.csv:3: column 1: \"Model\" is empty"));
+}
+
 static void test_import_refuses(void **state)
 {
     struct fixture *f = *state;
@@ -156,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_import_rows, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_import_texts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_import_refuses, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
