@@ -17,6 +17,8 @@ enum { LATE_MAX = 10 };
 
 /* A run that is this much faster than the one before shows that both were warming up. */
 static const double steady = 0.95;
+/* What takes less does next to nothing, and no meter has to see it. */
+static const double brief_ms = 0.02;
 
 struct ws_measurer {
     struct ws_rig *rig;
@@ -230,6 +232,8 @@ static int warm_up(struct ws_study_trial *trial, const struct job *job,
             return rc;
         trial->warmups++;
         double now = running_ms(job, &sample);
+        if (now < brief_ms)
+            settled_ns = 0;
         if (w > 0 && now >= steady * before && ws_clock_now_ns() >= settled_ns)
             return 0;
         before = now;
@@ -273,6 +277,8 @@ static int sample_all(struct ws_study_trial *trial, struct job *job, struct ws_e
         if (rc != 0)
             return rc;
         trial->samples++;
+        if (running_ms(job, &sample) < brief_ms)
+            seen_ns = 0;
         if (sample.is_late) {
             if (++job->late >= LATE_MAX && 2 * job->late > n)
                 return 0;
