@@ -147,21 +147,23 @@ static void broken_tensor(struct parts *parts)
     assert_int_equal(ws_buf_add(&parts->tensor, "\x80", 1, NULL), 0);
 }
 
-static void high_rank(struct parts *parts)
+static void put_high_rank(struct parts *parts, uint64_t type)
 {
     for (int i = 0; i <= WS_TENSOR_RANK_MAX; i++)
         put_number(&parts->tensor, TENSOR_DIMS, 1);
-    put_number(&parts->tensor, TENSOR_TYPE, WS_DTYPE_UINT8);
+    put_number(&parts->tensor, TENSOR_TYPE, type);
     put_text(&parts->tensor, TENSOR_NAME, "w");
 }
 
-/* Of a type that nobody knows; its values are not looked at. */
+static void high_rank(struct parts *parts)
+{
+    put_high_rank(parts, WS_DTYPE_UINT8);
+}
+
+/* Of a type that nobody knows, whose values are not looked at. */
 static void high_rank_unknown(struct parts *parts)
 {
-    for (int i = 0; i <= WS_TENSOR_RANK_MAX; i++)
-        put_number(&parts->tensor, TENSOR_DIMS, 1);
-    put_number(&parts->tensor, TENSOR_TYPE, 99);
-    put_text(&parts->tensor, TENSOR_NAME, "w");
+    put_high_rank(parts, 99);
 }
 
 /* A sparse weight of the name that an ordinary one has. */
