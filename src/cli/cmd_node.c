@@ -21,7 +21,7 @@ struct node_options {
     struct ws_model_options model;
     struct ws_daemon_options daemon;
     size_t slots;
-    size_t requests_max;
+    size_t requests_max, client_requests_max;
     uint64_t body_max;
     size_t drain_s;
     int allow_control;
@@ -51,6 +51,12 @@ static const struct ws_cli_option options_table[] = {
                  "more are answered 503")},
     {WS_CLI_BYTES("held", "BYTES", struct node_options, daemon.held_max,
                   "what their bodies may take together (default 2G); likewise")},
+    {WS_CLI_SIZE("client-requests", "N", struct node_options, client_requests_max, 1,
+                 WS_HTTP_CONNS_MAX,
+                 "of them, one client's: of a certificate's name, else a token, else an "
+                 "address (default: half)")},
+    {WS_CLI_BYTES("client-held", "BYTES", struct node_options, daemon.client_held_max,
+                  "and what one client's bodies may take (default: half)")},
     {WS_CLI_SIZE("drain", "S", struct node_options, drain_s, 0, 3600,
                  "seconds that requests in progress get to finish on SIGTERM (default "
                  "30)")},
@@ -98,6 +104,7 @@ static int parse(struct node_options *options, int *status, int argc, char **arg
     options->daemon.model_count = (size_t)(argc - optind);
     options->daemon.slots = (unsigned)options->slots;
     options->daemon.requests_max = (unsigned)options->requests_max;
+    options->daemon.client_requests_max = (unsigned)options->client_requests_max;
     options->daemon.body_max = (size_t)options->body_max;
     if (options->body_max > WS_OIP_BODY_MAX)
         *status = ws_cli_usage_error("node", "--body: at most 1G");

@@ -3,15 +3,20 @@
 #include <gnutls/abstract.h>
 #include <inttypes.h>
 #include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/parse.h"
 #include "net/body.h"
+#include "net/clients.h"
 #include "net/watch.h"
 #include "wire/oip_meta.h"
 
@@ -23,12 +28,15 @@ enum {
     SPARE_BYTES_MAX = 16 << 20, /* of one */
 };
 
+#define NO_CLIENT SIZE_MAX
+
 struct ws_http_server {
     struct MHD_Daemon *daemon;
     struct ws_http_server_options options;
     struct ws_watch *watch;
     atomic_size_t in_flight;
     atomic_uint_fast64_t held; /* bytes, of all requests in flight */
+    struct ws_clients *clients;
     /* Bodies that were used and may be again: fresh memory costs more than the copy into
      * it. */
     pthread_mutex_t lock;
@@ -55,7 +63,8 @@ struct exchange {
     char *path;
     uint64_t seen_bytes; /* of the body, kept or not */
     uint64_t held_bytes;
-    int rc; /* of receiving */
+    size_t client; /* of the server's; NO_CLIENT: it was refused before that */
+    int rc;        /* of receiving */
     struct ws_error err;
     struct ws_http_reply reply;
 };
@@ -72,12 +81,25 @@ static int hold(struct exchange *exchange, uint64_t bytes, struct ws_error *err)
     struct ws_http_server *server = exchange->server;
     uint64_t held = atomic_fetch_add(&server->held, bytes) + bytes;
     exchange->held_bytes += bytes;
-    if (held <= server->options.held_max)
-        return 0;
-    return ws_error_set(err, WS_E_BUSY,
-                        "requests hold %" PRIu64 " bytes already, at most %" PRIu64
-                        ": try again later",
-                        held - bytes, server->options.held_max);
+    int rc = exchange->client == NO_CLIENT
+                 ? 0
+                 : ws_clients_hold(server->clients, exchange->client, bytes, err);
+    if (rc == 0 && held > server->options.held_max)
+        rc = ws_error_set(err, WS_E_BUSY,
+                          "requests hold %" PRIu64 " bytes already, at most %" PRIu64
+                          ": try again later",
+                          held - bytes, server->options.held_max);
+    return rc;
+}
+
+/* What a request holds, others may have. */
+static void let_go(struct exchange *exchange)
+{
+    struct ws_http_server *server = exchange->server;
+    atomic_fetch_sub(&server->held, exchange->held_bytes);
+    if (exchange->client != NO_CLIENT)
+        ws_clients_let_go(server->clients, exchange->client, exchange->held_bytes);
+    exchange->held_bytes = 0;
 }
 
 int ws_http_request_hold(const struct ws_http_request *request, uint64_t bytes,
@@ -174,6 +196,45 @@ static int admit(struct exchange *exchange, const char *method, struct ws_error 
     return options->admit == NULL ? 0 : options->admit(options->user, &request, err);
 }
 
+/* Who somebody is that may come in: by certificate, by token, or by where they are. */
+static void name_client(char key[static WS_CLIENT_KEY_MAX], struct exchange *exchange)
+{
+    struct MHD_Connection *connection = exchange->connection;
+    const char *peer = peer_of(exchange->line, connection);
+    const char *token =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization");
+    struct ws_digest *digest = NULL;
+    char text[WS_DIGEST_TEXT] = "?", host[NI_MAXHOST] = "?";
+    if (peer[0] != '\0') {
+        (void)snprintf(key, WS_CLIENT_KEY_MAX, "certificate %s", peer);
+        return;
+    }
+    if (token != NULL && ws_digest_create(&digest, NULL) == 0) {
+        ws_digest_add(digest, token, strlen(token));
+        ws_digest_finish(text, digest);
+        ws_digest_destroy(digest);
+        (void)snprintf(key, WS_CLIENT_KEY_MAX, "token %s", text);
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (info != NULL && info->client_addr != NULL) {
+        socklen_t size = info->client_addr->sa_family == AF_INET6
+                             ? sizeof(struct sockaddr_in6)
+                             : sizeof(struct sockaddr_in);
+        (void)getnameinfo(info->client_addr, size, host, sizeof(host), NULL, 0,
+                          NI_NUMERICHOST);
+    }
+    (void)snprintf(key, WS_CLIENT_KEY_MAX, "address %.100s", host);
+}
+
+static int enter(struct exchange *exchange, struct ws_error *err)
+{
+    char key[WS_CLIENT_KEY_MAX];
+    name_client(key, exchange);
+    return ws_clients_enter(&exchange->client, exchange->server->clients, key, err);
+}
+
 /* Makes room for a body of the announced size, if one was announced. */
 static int expect_body(struct exchange *exchange, struct MHD_Connection *connection,
                        struct ws_error *err)
@@ -227,6 +288,7 @@ static enum MHD_Result begin(void **state, struct ws_http_server *server,
     exchange->line = line;
     exchange->path = copy;
     exchange->start_ns = ws_clock_now_ns();
+    exchange->client = NO_CLIENT;
     *state = exchange;
     if (atomic_fetch_add(&server->in_flight, 1) >= server->options.requests_max)
         return refuse(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
@@ -235,6 +297,8 @@ static enum MHD_Result begin(void **state, struct ws_http_server *server,
         return refuse(connection, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
                       "the header is too large");
     int rc = admit(exchange, method, &err);
+    if (rc == 0)
+        rc = enter(exchange, &err);
     if (rc != 0)
         return refuse(connection, (unsigned)ws_oip_status(rc), err.text);
     rc = expect_body(exchange, connection, &err);
@@ -243,15 +307,6 @@ static enum MHD_Result begin(void **state, struct ws_http_server *server,
     return refuse(connection,
                   rc == WS_E_LIMIT ? MHD_HTTP_CONTENT_TOO_LARGE : MHD_HTTP_BAD_REQUEST,
                   err.text);
-}
-
-/* What a request that is refused holds, others may have at once: they would be refused
- * for it as well. */
-static void let_go(struct exchange *exchange)
-{
-    ws_body_fini(&exchange->body);
-    atomic_fetch_sub(&exchange->server->held, exchange->held_bytes);
-    exchange->held_bytes = 0;
 }
 
 /* Past the beginning of a body the library takes no reply, so what is too much is read
@@ -265,8 +320,10 @@ static enum MHD_Result receive(struct exchange *exchange, const char *bytes, siz
     if (exchange->rc == 0)
         exchange->rc =
             ws_body_add(&exchange->body, bytes, *size, options->body_max, &exchange->err);
-    if (exchange->rc != 0)
+    if (exchange->rc != 0) { /* at once: others would be refused for it as well */
+        ws_body_fini(&exchange->body);
         let_go(exchange);
+    }
     *size = 0;
     int64_t elapsed_s = (ws_clock_now_ns() - exchange->start_ns) / 1000000000;
     uint64_t allowed_s = options->grace_s + exchange->seen_bytes / TRICKLE_BYTES_PER_S;
@@ -366,7 +423,9 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **s
     if (exchange->reply.release != NULL)
         exchange->reply.release(exchange->reply.owner);
     give_spare(server, &exchange->body);
-    atomic_fetch_sub(&server->held, exchange->held_bytes);
+    let_go(exchange);
+    if (exchange->client != NO_CLIENT)
+        ws_clients_leave(server->clients, exchange->client);
     ws_watch_set(server->watch, exchange->line->watched, until_header(server), 1);
     free(exchange->path);
     free(exchange);
@@ -473,8 +532,18 @@ int ws_http_server_start(struct ws_http_server **out,
         server->options.requests_max = WS_HTTP_FLIGHT_MAX;
     if (options->held_max == 0)
         server->options.held_max = WS_HTTP_HELD_MAX;
+    const struct ws_clients_options clients = {
+        .requests_max = server->options.requests_max,
+        .client_requests_max = options->client_requests_max != 0
+                                   ? options->client_requests_max
+                                   : (server->options.requests_max + 1) / 2,
+        .client_held_max = options->client_held_max != 0 ? options->client_held_max
+                                                         : server->options.held_max / 2,
+    };
     (void)pthread_mutex_init(&server->lock, NULL);
-    int rc = ws_watch_start(&server->watch, WS_HTTP_CONNS_MAX, err);
+    int rc = ws_clients_create(&server->clients, &clients, err);
+    if (rc == 0)
+        rc = ws_watch_start(&server->watch, WS_HTTP_CONNS_MAX, err);
     if (rc == 0) {
         server->daemon = start_daemon(server);
         if (server->daemon == NULL)
@@ -482,6 +551,7 @@ int ws_http_server_start(struct ws_http_server **out,
     }
     if (rc != 0) {
         ws_watch_stop(server->watch);
+        ws_clients_destroy(server->clients);
         (void)pthread_mutex_destroy(&server->lock);
         free(server);
         return rc;
@@ -502,6 +572,7 @@ void ws_http_server_stop(struct ws_http_server *server, int64_t drain_ms)
     ws_watch_stop(server->watch);
     while (server->spare_count > 0)
         ws_body_fini(&server->spare[--server->spare_count]);
+    ws_clients_destroy(server->clients);
     (void)pthread_mutex_destroy(&server->lock);
     free(server);
 }

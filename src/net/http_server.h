@@ -73,6 +73,10 @@ struct ws_http_server_options {
     unsigned requests_max; /* in hand at once; more are answered with 503; 0:
                               WS_HTTP_FLIGHT_MAX */
     uint64_t held_max;     /* bytes of them; likewise; 0: WS_HTTP_HELD_MAX */
+    /* Of these what one client may have: whoever shows a certificate of one name, else
+     * whoever bears one token, else whoever comes from one address. Likewise; 0: half. */
+    unsigned client_requests_max;
+    uint64_t client_held_max;
 };
 
 int ws_http_server_start(struct ws_http_server **out,

@@ -59,6 +59,8 @@ int ws_daemon_start(struct ws_daemon **out, const struct ws_daemon_options *opti
         .grace_s = options->grace_s > 0 ? options->grace_s : GRACE_S,
         .requests_max = options->requests_max,
         .held_max = options->held_max,
+        .client_requests_max = options->client_requests_max,
+        .client_held_max = options->client_held_max,
     };
     if (rc == 0)
         rc = ws_http_server_start(&daemon->server, &http, err);

@@ -23,8 +23,8 @@ struct ws_daemon_options {
     unsigned idle_s;  /* 0: 60 */
     unsigned grace_s; /* 0: 60 */
     size_t body_max;  /* bytes of a request's body, decoded or not; 0: WS_OIP_BODY_MAX */
-    unsigned requests_max; /* as in ws_http_server_options */
-    uint64_t held_max;
+    unsigned requests_max, client_requests_max; /* as in ws_http_server_options */
+    uint64_t held_max, client_held_max;
     struct ws_account *account; /* (optional) what requests cost; must outlive */
     struct ws_host_options host;
     const char *const *models; /* files */

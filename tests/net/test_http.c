@@ -286,13 +286,17 @@ struct caller {
     const char *url;
     const char *path;
     size_t size;
+    const char *token; /* NULL: none */
     int status;
 };
 
 static void *call_once(void *user)
 {
     struct caller *caller = user;
-    struct ws_http_client *client = connect_to(caller->url, 20000);
+    const struct ws_http_client_options options = {.timeout_ms = 20000,
+                                                   .identity.token = caller->token};
+    struct ws_http_client *client = NULL;
+    assert_int_equal(ws_http_client_create(&client, caller->url, &options, NULL), 0);
     char *bytes = calloc(1, caller->size + 1);
     const struct ws_oip_part part = {bytes, caller->size};
     const struct ws_http_call call = {
@@ -327,6 +331,8 @@ static void test_overload(void **state)
             .grace_s = 10,
             .requests_max = by_bytes ? 0 : 3,
             .held_max = by_bytes ? 1 << 20 : 0,
+            .client_requests_max = by_bytes ? 0 : 3,
+            .client_held_max = by_bytes ? 1 << 20 : 0,
         };
         assert_int_equal(ws_http_server_start(&server, &options, NULL), 0);
         (void)snprintf(url, sizeof(url), "http://%s", listen.text);
@@ -351,6 +357,57 @@ static void test_overload(void **state)
         last.size = 2 << 20;
         (void)call_once(&last);
         assert_int_equal(last.status, by_bytes ? 503 : 200);
+        ws_http_server_stop(server, 1000);
+        ws_listen_close(&listen);
+    }
+}
+
+/* One client asks for more than its half, of requests or of bytes; another, known by its
+ * token, gets what it asks for meanwhile. */
+static void test_client_share(void **state)
+{
+    enum { GREEDY = 8, CALLERS = GREEDY + 2 };
+    (void)state;
+    for (int by_bytes = 0; by_bytes <= 1; by_bytes++) {
+        struct ws_listen listen;
+        struct ws_http_server *server = NULL;
+        struct caller callers[CALLERS];
+        char url[80];
+        int refused = 0;
+        assert_int_equal(ws_listen_open(&listen, "127.0.0.1:0", 1, NULL), 0);
+        const struct ws_http_server_options options = {
+            .fd = listen.fd,
+            .handler = handle,
+            .body_max = BODY_MAX,
+            .idle_s = 10,
+            .grace_s = 10,
+            .requests_max = by_bytes ? 0 : CALLERS,
+            .client_requests_max = by_bytes ? 0 : 3,
+            .held_max = by_bytes ? CALLERS * 300000 : 0,
+            .client_held_max = by_bytes ? 3 * 300000 : 0,
+        };
+        assert_int_equal(ws_http_server_start(&server, &options, NULL), 0);
+        (void)snprintf(url, sizeof(url), "http://%s", listen.text);
+        for (size_t i = 0; i < CALLERS; i++) {
+            callers[i] = (struct caller){.url = url,
+                                         .path = "/sleep",
+                                         .size = by_bytes ? 300000 : 10,
+                                         .token = i < GREEDY ? NULL : "modest"};
+            assert_int_equal(
+                pthread_create(&callers[i].thread, NULL, call_once, &callers[i]), 0);
+        }
+        for (size_t i = 0; i < CALLERS; i++) {
+            assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
+            if (i >= GREEDY)
+                assert_int_equal(callers[i].status, 200);
+            else
+                assert_true(callers[i].status == 200 || callers[i].status == 503);
+            refused += callers[i].status == 503;
+        }
+        assert_in_range(refused, 1, GREEDY - (by_bytes ? 1 : 3));
+        struct caller last = {.url = url, .path = "/echo", .size = 300000};
+        (void)call_once(&last);
+        assert_int_equal(last.status, 200);
         ws_http_server_stop(server, 1000);
         ws_listen_close(&listen);
     }
@@ -462,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_drip_header),
         cmocka_unit_test(test_large_header),
         cmocka_unit_test(test_overload),
+        cmocka_unit_test(test_client_share),
         cmocka_unit_test(test_client_errors),
         cmocka_unit_test(test_client_dying_server),
         cmocka_unit_test(test_listen_refused),
