@@ -252,23 +252,15 @@ static void on_trial(void *user, const struct ws_study_trial *trial, int is_old)
         draw_bar(options);
 }
 
-/* The local edge's; without one that it was told of, a machine may do without. */
 static int open_meter(struct profile_options *options, struct ws_error *err)
 {
     struct ws_profiling_options *profiling = &options->profiling;
-    struct ws_error here = {0};
     if (profiling->is_virtual || strcmp(profiling->edge, "local") != 0)
         return options->meter == NULL
                    ? 0
                    : ws_error_set(err, WS_E_USAGE, "--meter: the edge is no real one");
-    int rc = ws_metering_open(&options->metering,
-                              options->meter == NULL ? "best" : options->meter, idle_s,
-                              options->meter == NULL ? &here : err);
-    if (rc != 0 && options->meter == NULL) {
-        fprintf(stderr, "wattshed: energy of the edge is unknown: %s\n", here.text);
-        return 0;
-    }
-    if (rc == 0) {
+    int rc = ws_metering_open_edge(&options->metering, options->meter, idle_s, err);
+    if (options->metering != NULL) {
         profiling->sampler = ws_metering_sampler(options->metering);
         profiling->meter = ws_metering_info(options->metering);
         profiling->idle_w = ws_metering_idle_w(options->metering);

@@ -1,5 +1,6 @@
 #include "cli/metering.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,6 +216,19 @@ int ws_metering_open(struct ws_metering **out, const char *name, double idle_s,
     else
         ws_metering_close(metering);
     return rc;
+}
+
+int ws_metering_open_edge(struct ws_metering **out, const char *name, double idle_s,
+                          struct ws_error *err)
+{
+    struct ws_error here = {0};
+    *out = NULL;
+    if (name != NULL)
+        return ws_metering_open(out, name, idle_s, err);
+    int rc = ws_metering_open(out, "best", idle_s, &here);
+    if (rc != 0 && rc != WS_E_NOT_FOUND)
+        fprintf(stderr, "wattshed: the edge's energy is unknown: %s\n", here.text);
+    return 0;
 }
 
 void ws_metering_close(struct ws_metering *metering)

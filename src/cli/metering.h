@@ -24,6 +24,11 @@ struct ws_metering;
  * names there are. */
 int ws_metering_open(struct ws_metering **out, const char *name, double idle_s,
                      struct ws_error *err);
+/* The same of an edge, which may do without: name NULL is the best that the machine has
+ * of its own. *out is NULL where there is none, or none that can be read, which is then
+ * said. */
+int ws_metering_open_edge(struct ws_metering **out, const char *name, double idle_s,
+                          struct ws_error *err);
 /* Takes NULL. */
 void ws_metering_close(struct ws_metering *metering);
 

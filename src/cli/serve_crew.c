@@ -52,19 +52,6 @@ static void retire(void *user)
 
 /* ---- this machine ---- */
 
-/* The one that the configuration names, or the best of the machine's own, if any. */
-static int open_meter(struct ws_serve_machine *machine, const char *meter,
-                      struct ws_error *err)
-{
-    struct ws_error here = {0};
-    if (meter != NULL)
-        return ws_metering_open(&machine->metering, meter, 0, err);
-    int rc = ws_metering_open(&machine->metering, "best", 0, &here);
-    if (rc != 0 && rc != WS_E_NOT_FOUND)
-        ws_log(WS_LOG_WARNING, "the edge's energy is unknown: %s", here.text);
-    return 0;
-}
-
 /* As the configuration that first needs it says: who sets its knobs, and the meter. */
 static int machine_open(struct ws_serve_machine *machine, const struct ws_config *config,
                         struct ws_error *err)
@@ -80,7 +67,8 @@ static int machine_open(struct ws_serve_machine *machine, const struct ws_config
         rc = ws_device_open(&machine->device, machine->fs, &options, err);
     if (rc == 0 && knobs != NULL)
         rc = ws_device_add_helper(machine->device, knobs, err);
-    return rc == 0 ? open_meter(machine, config->meter, err) : rc;
+    return rc == 0 ? ws_metering_open_edge(&machine->metering, config->meter, 0, err)
+                   : rc;
 }
 
 int ws_serve_machine_close(struct ws_serve_machine *machine, struct ws_error *err)
