@@ -9,10 +9,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ws_access_list list;
-    int known = 0;
+    const char *known = NULL;
     if (ws_access_parse(&list, data, size, "tokens", NULL) != 0)
         return 0;
-    if (ws_access_rights(&list, NULL, "", &known) != 0 || known)
+    if (ws_access_rights(&list, NULL, "", &known) != 0 || known != NULL)
         __builtin_trap();
     for (size_t i = 0; i < list.count; i++) {
         const char *name = list.entries[i].name;

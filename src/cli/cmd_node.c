@@ -53,8 +53,8 @@ static const struct ws_cli_option options_table[] = {
                   "what their bodies may take together (default 2G); likewise")},
     {WS_CLI_SIZE("client-requests", "N", struct node_options, client_requests_max, 1,
                  WS_HTTP_CONNS_MAX,
-                 "of them, one client's: of a certificate's name, else a token, else an "
-                 "address (default: half)")},
+                 "of them, one client's, by the name of its certificate or token, else "
+                 "by address (default: half)")},
     {WS_CLI_BYTES("client-held", "BYTES", struct node_options, daemon.client_held_max,
                   "and what one client's bodies may take (default: half)")},
     {WS_CLI_SIZE("drain", "S", struct node_options, drain_s, 0, 3600,

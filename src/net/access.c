@@ -157,11 +157,12 @@ static int is_same(const char *a, const char *b)
 }
 
 unsigned ws_access_rights(const struct ws_access_list *list, const char *token,
-                          const char *peer, int *out_known)
+                          const char *peer, const char **out_name)
 {
     char digest[WS_DIGEST_TEXT];
     unsigned rights = 0;
-    int known = 0, has_token = token != NULL && digest_of(digest, token);
+    int has_token = token != NULL && digest_of(digest, token);
+    *out_name = NULL;
     for (size_t i = 0; i < list->count; i++) {
         const struct ws_access_entry *entry = &list->entries[i];
         int is_it = 0;
@@ -169,10 +170,10 @@ unsigned ws_access_rights(const struct ws_access_list *list, const char *token,
             is_it = peer[0] != '\0' && strcmp(entry->name, peer) == 0;
         else if (has_token)
             is_it = is_same(entry->digest, digest);
-        known |= is_it;
+        if (is_it && *out_name == NULL)
+            *out_name = entry->name;
         rights |= is_it ? entry->rights : 0;
     }
-    *out_known = known;
     return rights;
 }
 
@@ -258,22 +259,26 @@ static const char *name_of(unsigned right)
 }
 
 int ws_access_check(struct ws_access *access, const struct ws_http_request *request,
-                    unsigned right, struct ws_error *err)
+                    unsigned right, char *client, struct ws_error *err)
 {
     unsigned rights = access->open_rights;
-    int is_known = 1;
+    const char *name = request->peer;
+    if (client != NULL)
+        (void)snprintf(client, WS_HTTP_CLIENT_MAX, "%s", name);
     if (right == WS_RIGHT_NONE)
         return 0;
     if (access->path != NULL) {
         const char *token = bearer(ws_http_request_header(request, "Authorization"));
         (void)pthread_mutex_lock(&access->lock);
         refresh(access);
-        rights = ws_access_rights(&access->list, token, request->peer, &is_known);
+        rights = ws_access_rights(&access->list, token, request->peer, &name);
+        if (client != NULL && name != NULL)
+            (void)snprintf(client, WS_HTTP_CLIENT_MAX, "%s", name);
         (void)pthread_mutex_unlock(&access->lock);
     }
     if ((rights & right) == right)
         return 0;
-    if (!is_known)
+    if (name == NULL)
         return ws_error_set(err, WS_E_STRANGER,
                             "a token is needed, or a certificate that is known here");
     return ws_error_set(err, WS_E_DENIED, "the right \"%s\" is needed", name_of(right));

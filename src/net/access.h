@@ -41,9 +41,9 @@ int ws_access_parse(struct ws_access_list *out, const void *bytes, size_t size,
                     const char *name, struct ws_error *err);
 void ws_access_list_fini(struct ws_access_list *list);
 /* The rights of who bears this token (NULL: none) and shows a certificate of this name
- * ("": none); *out_known: whether either is in the list. */
+ * ("": none); *out_name: the entry's that has either first, NULL where none has. */
 unsigned ws_access_rights(const struct ws_access_list *list, const char *token,
-                          const char *peer, int *out_known);
+                          const char *peer, const char **out_name);
 
 struct ws_access;
 
@@ -53,8 +53,10 @@ int ws_access_create(struct ws_access **out, const char *path, unsigned open_rig
 void ws_access_destroy(struct ws_access *access);
 
 /* 0 where the request's sender has the right. WS_E_STRANGER where it is not known who
- * that is, WS_E_DENIED where it is and the right is not theirs. */
+ * that is, WS_E_DENIED where it is and the right is not theirs. `client` (NULL: nobody
+ * asks) gets the sender's name as in ws_http_server_options.admit: the entry's, else the
+ * certificate's. */
 int ws_access_check(struct ws_access *access, const struct ws_http_request *request,
-                    unsigned right, struct ws_error *err);
+                    unsigned right, char *client, struct ws_error *err);
 
 #endif

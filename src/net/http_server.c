@@ -13,7 +13,6 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/digest.h"
 #include "base/parse.h"
 #include "net/body.h"
 #include "net/clients.h"
@@ -183,7 +182,8 @@ static const char *peer_of(struct line *line, struct MHD_Connection *connection)
 }
 
 /* Whether the handler's owner wants this request at all. */
-static int admit(struct exchange *exchange, const char *method, struct ws_error *err)
+static int admit(struct exchange *exchange, const char *method, char *client,
+                 struct ws_error *err)
 {
     const struct ws_http_server_options *options = &exchange->server->options;
     const struct ws_http_request request = {
@@ -193,46 +193,29 @@ static int admit(struct exchange *exchange, const char *method, struct ws_error 
         .peer = peer_of(exchange->line, exchange->connection),
         .exchange = exchange,
     };
-    return options->admit == NULL ? 0 : options->admit(options->user, &request, err);
+    return options->admit == NULL ? 0
+                                  : options->admit(options->user, &request, client, err);
 }
 
-/* Who somebody is that may come in: by certificate, by token, or by where they are. */
-static void name_client(char key[static WS_CLIENT_KEY_MAX], struct exchange *exchange)
+/* One more request of the client of that name, or of whoever is at its address. */
+static int enter(struct exchange *exchange, const char *name, struct ws_error *err)
 {
-    struct MHD_Connection *connection = exchange->connection;
-    const char *peer = peer_of(exchange->line, connection);
-    const char *token =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization");
-    struct ws_digest *digest = NULL;
-    char text[WS_DIGEST_TEXT] = "?", host[NI_MAXHOST] = "?";
-    if (peer[0] != '\0') {
-        (void)snprintf(key, WS_CLIENT_KEY_MAX, "certificate %s", peer);
-        return;
-    }
-    if (token != NULL && ws_digest_create(&digest, NULL) == 0) {
-        ws_digest_add(digest, token, strlen(token));
-        ws_digest_finish(text, digest);
-        ws_digest_destroy(digest);
-        (void)snprintf(key, WS_CLIENT_KEY_MAX, "token %s", text);
-        return;
-    }
+    struct ws_http_server *server = exchange->server;
+    char key[WS_CLIENT_KEY_MAX], host[NI_MAXHOST] = "?";
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (info != NULL && info->client_addr != NULL) {
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (name[0] == '\0' && info != NULL && info->client_addr != NULL) {
         socklen_t size = info->client_addr->sa_family == AF_INET6
                              ? sizeof(struct sockaddr_in6)
                              : sizeof(struct sockaddr_in);
         (void)getnameinfo(info->client_addr, size, host, sizeof(host), NULL, 0,
                           NI_NUMERICHOST);
     }
-    (void)snprintf(key, WS_CLIENT_KEY_MAX, "address %.100s", host);
-}
-
-static int enter(struct exchange *exchange, struct ws_error *err)
-{
-    char key[WS_CLIENT_KEY_MAX];
-    name_client(key, exchange);
-    return ws_clients_enter(&exchange->client, exchange->server->clients, key, err);
+    if (name[0] != '\0')
+        (void)snprintf(key, sizeof(key), "name %.300s", name);
+    else
+        (void)snprintf(key, sizeof(key), "address %.300s", host);
+    return ws_clients_enter(&exchange->client, server->clients, key, err);
 }
 
 /* Makes room for a body of the announced size, if one was announced. */
@@ -296,9 +279,10 @@ static enum MHD_Result begin(void **state, struct ws_http_server *server,
     if (header_size > WS_HTTP_HEADERS_MAX)
         return refuse(connection, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
                       "the header is too large");
-    int rc = admit(exchange, method, &err);
+    char client[WS_HTTP_CLIENT_MAX] = "";
+    int rc = admit(exchange, method, client, &err);
     if (rc == 0)
-        rc = enter(exchange, &err);
+        rc = enter(exchange, client, &err);
     if (rc != 0)
         return refuse(connection, (unsigned)ws_oip_status(rc), err.text);
     rc = expect_body(exchange, connection, &err);

@@ -39,7 +39,7 @@ const char *ws_http_request_header(const struct ws_http_request *request,
 int ws_http_request_hold(const struct ws_http_request *request, uint64_t bytes,
                          struct ws_error *err);
 
-enum { WS_HTTP_REPLY_HEADERS_MAX = 4 };
+enum { WS_HTTP_REPLY_HEADERS_MAX = 4, WS_HTTP_CLIENT_MAX = 256 };
 
 struct ws_http_reply {
     int status;
@@ -63,8 +63,11 @@ struct ws_http_server_options {
     int fd; /* bound and listening; the caller closes it once the server is stopped */
     ws_http_handler handler;
     /* (optional) Asked once the header is there, before any of the body is received: a
-     * failure is answered with the status that goes with its code, and that is all. */
-    int (*admit)(void *user, const struct ws_http_request *request, struct ws_error *err);
+     * failure is answered with the status that goes with its code, and that is all.
+     * `client`, WS_HTTP_CLIENT_MAX bytes and "" before, gets the name of who asks, where
+     * that is sure: requests of one name are one client's, others their address's. */
+    int (*admit)(void *user, const struct ws_http_request *request, char *client,
+                 struct ws_error *err);
     void *user;
     struct ws_tls *tls;    /* (optional) must outlive the server */
     size_t body_max;       /* bytes; more is answered with 413 */
@@ -73,8 +76,7 @@ struct ws_http_server_options {
     unsigned requests_max; /* in hand at once; more are answered with 503; 0:
                               WS_HTTP_FLIGHT_MAX */
     uint64_t held_max;     /* bytes of them; likewise; 0: WS_HTTP_HELD_MAX */
-    /* Of these what one client may have: whoever shows a certificate of one name, else
-     * whoever bears one token, else whoever comes from one address. Likewise; 0: half. */
+    /* Of these what one client may have; likewise; 0: half. */
     unsigned client_requests_max;
     uint64_t client_held_max;
 };

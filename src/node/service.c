@@ -449,7 +449,7 @@ static int check_method(const char *method, const char *path, struct ws_http_rep
     return ws_error_set(err, WS_E_UNSUPPORTED, "%.16s is not allowed here", method);
 }
 
-int ws_service_admit(void *user, const struct ws_http_request *request,
+int ws_service_admit(void *user, const struct ws_http_request *request, char *client,
                      struct ws_error *err)
 {
     char path[2 * WS_NAME_MAX];
@@ -457,7 +457,7 @@ int ws_service_admit(void *user, const struct ws_http_request *request,
     if (service->access == NULL)
         return 0;
     trim(path, sizeof(path), request->path);
-    return ws_access_check(service->access, request, right_for(path), err);
+    return ws_access_check(service->access, request, right_for(path), client, err);
 }
 
 void ws_service_handle(void *user, const struct ws_http_request *request,
@@ -480,7 +480,7 @@ void ws_service_handle(void *user, const struct ws_http_request *request,
     reply->release = release_answer;
     reply->owner = answer;
     trim(path, sizeof(path), request->path);
-    int rc = ws_service_admit(user, request, &err);
+    int rc = ws_service_admit(user, request, NULL, &err);
     if (rc == 0)
         rc = check_method(request->method, path, reply, &err);
     if (rc == 0)

@@ -56,7 +56,7 @@ void ws_service_fini(struct ws_service *service);
 
 /* Whether the sender may do what the path is for; `user` is the service. The handler asks
  * too; to be asked before a body is received, give it to the server. */
-int ws_service_admit(void *user, const struct ws_http_request *request,
+int ws_service_admit(void *user, const struct ws_http_request *request, char *client,
                      struct ws_error *err);
 /* A ws_http_handler; likewise. */
 void ws_service_handle(void *user, const struct ws_http_request *request,

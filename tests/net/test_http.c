@@ -310,6 +310,21 @@ static void *call_once(void *user)
     return NULL;
 }
 
+/* All at once; how many were turned away with 503, the others being answered. */
+static int call_all(struct caller *callers, size_t count)
+{
+    int refused = 0;
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, call_once, &callers[i]),
+                         0);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
+        assert_true(callers[i].status == 200 || callers[i].status == 503);
+        refused += callers[i].status == 503;
+    }
+    return refused;
+}
+
 /* More requests or bytes in hand than the server has room for: some are turned away with
  * 503, the others are answered. */
 static void test_overload(void **state)
@@ -321,7 +336,6 @@ static void test_overload(void **state)
         struct ws_http_server *server = NULL;
         struct caller callers[CALLERS];
         char url[80];
-        int counts[2] = {0};
         assert_int_equal(ws_listen_open(&listen, "127.0.0.1:0", 1, NULL), 0);
         const struct ws_http_server_options options = {
             .fd = listen.fd,
@@ -336,19 +350,11 @@ static void test_overload(void **state)
         };
         assert_int_equal(ws_http_server_start(&server, &options, NULL), 0);
         (void)snprintf(url, sizeof(url), "http://%s", listen.text);
-        for (size_t i = 0; i < CALLERS; i++) {
+        for (size_t i = 0; i < CALLERS; i++)
             callers[i] = (struct caller){
                 .url = url, .path = "/sleep", .size = by_bytes ? 300000 : 10};
-            assert_int_equal(
-                pthread_create(&callers[i].thread, NULL, call_once, &callers[i]), 0);
-        }
-        for (size_t i = 0; i < CALLERS; i++) {
-            assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
-            assert_true(callers[i].status == 200 || callers[i].status == 503);
-            counts[callers[i].status == 200]++;
-        }
         /* Bytes may have been shared out so that none of them had enough. */
-        assert_true(counts[1] >= (by_bytes ? 1 : 3));
+        assert_true(CALLERS - call_all(callers, CALLERS) >= (by_bytes ? 1 : 3));
         /* What was held is given back. */
         struct caller last = {.url = url, .path = "/echo", .size = 300000};
         (void)call_once(&last);
@@ -362,6 +368,17 @@ static void test_overload(void **state)
     }
 }
 
+/* Believes every token, and takes it for a name. */
+static int believe(void *user, const struct ws_http_request *request, char *client,
+                   struct ws_error *err)
+{
+    const char *token = ws_http_request_header(request, "Authorization");
+    (void)user;
+    (void)err;
+    (void)snprintf(client, WS_HTTP_CLIENT_MAX, "%s", token != NULL ? token : "");
+    return 0;
+}
+
 /* One client asks for more than its half, of requests or of bytes; another, known by its
  * token, gets what it asks for meanwhile. */
 static void test_client_share(void **state)
@@ -373,11 +390,11 @@ static void test_client_share(void **state)
         struct ws_http_server *server = NULL;
         struct caller callers[CALLERS];
         char url[80];
-        int refused = 0;
         assert_int_equal(ws_listen_open(&listen, "127.0.0.1:0", 1, NULL), 0);
         const struct ws_http_server_options options = {
             .fd = listen.fd,
             .handler = handle,
+            .admit = believe,
             .body_max = BODY_MAX,
             .idle_s = 10,
             .grace_s = 10,
@@ -388,22 +405,14 @@ static void test_client_share(void **state)
         };
         assert_int_equal(ws_http_server_start(&server, &options, NULL), 0);
         (void)snprintf(url, sizeof(url), "http://%s", listen.text);
-        for (size_t i = 0; i < CALLERS; i++) {
+        for (size_t i = 0; i < CALLERS; i++)
             callers[i] = (struct caller){.url = url,
                                          .path = "/sleep",
                                          .size = by_bytes ? 300000 : 10,
                                          .token = i < GREEDY ? NULL : "modest"};
-            assert_int_equal(
-                pthread_create(&callers[i].thread, NULL, call_once, &callers[i]), 0);
-        }
-        for (size_t i = 0; i < CALLERS; i++) {
-            assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
-            if (i >= GREEDY)
-                assert_int_equal(callers[i].status, 200);
-            else
-                assert_true(callers[i].status == 200 || callers[i].status == 503);
-            refused += callers[i].status == 503;
-        }
+        int refused = call_all(callers, CALLERS);
+        for (size_t i = GREEDY; i < CALLERS; i++)
+            assert_int_equal(callers[i].status, 200);
         assert_in_range(refused, 1, GREEDY - (by_bytes ? 1 : 3));
         struct caller last = {.url = url, .path = "/echo", .size = 300000};
         (void)call_once(&last);
@@ -411,6 +420,35 @@ static void test_client_share(void **state)
         ws_http_server_stop(server, 1000);
         ws_listen_close(&listen);
     }
+}
+
+/* A token that nobody looks at is no name: whoever makes up a new one for each request is
+ * the client of one address. */
+static void test_client_made_up(void **state)
+{
+    enum { CALLERS = 6 };
+    static const char *const tokens[CALLERS] = {"a", "b", "c", "d", "e", "f"};
+    struct ws_listen listen;
+    struct ws_http_server *server = NULL;
+    struct caller callers[CALLERS];
+    char url[80];
+    (void)state;
+    assert_int_equal(ws_listen_open(&listen, "127.0.0.1:0", 1, NULL), 0);
+    const struct ws_http_server_options options = {.fd = listen.fd,
+                                                   .handler = handle,
+                                                   .body_max = BODY_MAX,
+                                                   .idle_s = 10,
+                                                   .grace_s = 10,
+                                                   .requests_max = 2 * CALLERS,
+                                                   .client_requests_max = 2};
+    assert_int_equal(ws_http_server_start(&server, &options, NULL), 0);
+    (void)snprintf(url, sizeof(url), "http://%s", listen.text);
+    for (size_t i = 0; i < CALLERS; i++)
+        callers[i] =
+            (struct caller){.url = url, .path = "/sleep", .size = 10, .token = tokens[i]};
+    assert_in_range(call_all(callers, CALLERS), 1, CALLERS - 2);
+    ws_http_server_stop(server, 1000);
+    ws_listen_close(&listen);
 }
 
 static void test_client_errors(void **state)
@@ -520,6 +558,7 @@ int main(void)
         cmocka_unit_test(test_large_header),
         cmocka_unit_test(test_overload),
         cmocka_unit_test(test_client_share),
+        cmocka_unit_test(test_client_made_up),
         cmocka_unit_test(test_client_errors),
         cmocka_unit_test(test_client_dying_server),
         cmocka_unit_test(test_listen_refused),

@@ -60,7 +60,7 @@ static void handle(void *user, const struct ws_http_request *request,
     unsigned right = strcmp(request->path, "/repository") == 0 ? WS_RIGHT_REPOSITORY
                      : strcmp(request->path, "/infer") == 0    ? WS_RIGHT_INFER
                                                                : WS_RIGHT_NONE;
-    int rc = ws_access_check(scene->guard.access, request, right, &err);
+    int rc = ws_access_check(scene->guard.access, request, right, NULL, &err);
     (void)snprintf(scene->text, sizeof(scene->text), "%s", request->peer);
     scene->part = (struct ws_oip_part){scene->text, strlen(scene->text)};
     reply->status = rc == 0 ? 200 : rc == WS_E_STRANGER ? 401 : 403;
@@ -69,12 +69,14 @@ static void handle(void *user, const struct ws_http_request *request,
     reply->part_count = 1;
 }
 
-static int admit(void *user, const struct ws_http_request *request, struct ws_error *err)
+static int admit(void *user, const struct ws_http_request *request, char *client,
+                 struct ws_error *err)
 {
     const struct scene *scene = user;
     return strcmp(request->path, "/early") != 0
                ? 0
-               : ws_access_check(scene->guard.access, request, WS_RIGHT_INFER, err);
+               : ws_access_check(scene->guard.access, request, WS_RIGHT_INFER, client,
+                                 err);
 }
 
 static void start(struct scene *scene, int asks_clients, int has_tokens)
@@ -473,7 +475,7 @@ static void test_access_file(void **state)
     }
     struct ws_access_list list;
     struct ws_buf many;
-    int known = 0;
+    const char *name = NULL;
     ws_buf_init(&many, 0);
     for (size_t i = 0; i <= WS_ACCESS_LINES_MAX; i++)
         assert_int_equal(ws_buf_add_text(&many, "a infer cert\n", NULL), 0);
@@ -484,10 +486,11 @@ static void test_access_file(void **state)
                         strlen("a infer cert\na control cert\nb infer cert\n"), "t",
                         NULL),
         0);
-    assert_int_equal(ws_access_rights(&list, NULL, "a", &known),
+    assert_int_equal(ws_access_rights(&list, NULL, "a", &name),
                      WS_RIGHT_INFER | WS_RIGHT_CONTROL);
-    assert_int_equal(ws_access_rights(&list, NULL, "", &known), 0);
-    assert_int_equal(known, 0);
+    assert_string_equal(name, "a");
+    assert_int_equal(ws_access_rights(&list, NULL, "", &name), 0);
+    assert_null(name);
     ws_access_list_fini(&list);
 }
 
