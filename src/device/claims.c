@@ -138,8 +138,8 @@ static int meter_energy(void *user, double *out_j, int64_t start_ns, int64_t end
 {
     struct metering *metering = user;
     struct ws_energy energy;
-    int rc = ws_sampler_energy(&energy, metering->options->sampler,
-                               metering->options->meter, start_ns, end_ns, err);
+    int rc =
+        ws_sampler_energy(&energy, metering->options->sampler, 0, start_ns, end_ns, err);
     if (rc == 0) {
         *out_j = energy.energy_j;
         metering->is_interpolated |= energy.is_interpolated;

@@ -16,8 +16,7 @@
 struct ws_claims;
 
 struct ws_claims_options {
-    struct ws_sampler *sampler; /* must outlive */
-    size_t meter;               /* which of the sampler's */
+    struct ws_sampler *sampler; /* its first meter counts; must outlive */
     double idle_w;              /* what is nobody's; 0: all is somebody's */
 };
 

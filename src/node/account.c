@@ -21,8 +21,8 @@ int ws_account_create(struct ws_account **out, const struct ws_account_options *
         return ws_error_nomem(err);
     account->options = *options;
     (void)pthread_mutex_init(&account->lock, NULL);
-    const struct ws_claims_options claims = {
-        .sampler = options->sampler, .meter = options->meter, .idle_w = options->idle_w};
+    const struct ws_claims_options claims = {.sampler = options->sampler,
+                                             .idle_w = options->idle_w};
     int rc =
         options->board == NULL ? ws_claims_create(&account->claims, &claims, err) : 0;
     if (rc != 0)

@@ -20,9 +20,8 @@ struct ws_account_options {
     /* The machine to pass for, under a setting of its own space; must outlive. */
     const struct ws_board *board;
     struct ws_setting setting;
-    /* Or: the meter of the real one; must outlive. */
+    /* Or: of the real one, by the sampler's first meter; must outlive. */
     struct ws_sampler *sampler;
-    size_t meter; /* which of the sampler's */
     const struct ws_meter_info *info;
     double idle_w; /* what the machine draws while it does nothing */
 };

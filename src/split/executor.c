@@ -419,7 +419,6 @@ int ws_executor_create(struct ws_executor **out,
     if (executor->board != NULL)
         ws_board_default(&executor->board_now, executor->board);
     executor->sampler = options->sampler;
-    executor->meter = options->meter;
     executor->identity = options->identity;
     int rc = add_variants(executor, options, err);
     if (rc == 0)
@@ -430,8 +429,7 @@ int ws_executor_create(struct ws_executor **out,
         rc = map_cuts(executor, err);
     if (rc == 0)
         rc = ws_pool_create(&executor->pool, err);
-    const struct ws_claims_options claims = {.sampler = options->sampler,
-                                             .meter = options->meter};
+    const struct ws_claims_options claims = {.sampler = options->sampler};
     if (rc == 0 && options->sampler != NULL)
         rc = ws_claims_create(&executor->claims, &claims, err);
     if (rc != 0)

@@ -49,8 +49,7 @@ struct ws_executor_options {
     struct ws_splitter_options splitter;
     const struct ws_board *board;     /* (optional) the edge is emulated; must outlive */
     struct ws_device *device;         /* (optional) of the real machine; must outlive */
-    struct ws_sampler *sampler;       /* (optional) its meters; must outlive */
-    size_t meter;                     /* which of them counts */
+    struct ws_sampler *sampler;       /* (optional) its meter comes first; must outlive */
     struct ws_http_identity identity; /* to show to nodes; its strings must outlive */
 };
 

@@ -45,7 +45,6 @@ struct ws_executor {
     struct ws_setting board_now; /* of the board's space */
     struct ws_device *device;
     struct ws_sampler *sampler;
-    size_t meter;
     struct ws_claims *claims; /* on it; NULL: there is no meter */
     struct ws_http_identity identity;
     struct ws_parts *parts; /* where maps are shared: then the variants are two of them */

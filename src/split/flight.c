@@ -281,8 +281,8 @@ int ws_flight_head_energy(double *out_j, const struct ws_flight *flight,
     }
     if (executor->sampler == NULL)
         return ws_error_set(err, WS_E_UNKNOWN, "the edge has no meter");
-    int rc = ws_sampler_energy(&energy, executor->sampler, executor->meter,
-                               flight->start_ns, flight->head_end_ns, err);
+    int rc = ws_sampler_energy(&energy, executor->sampler, 0, flight->start_ns,
+                               flight->head_end_ns, err);
     if (rc == 0)
         *out_j = energy.energy_j;
     return rc;
